@@ -1,0 +1,45 @@
+package chatroom
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+)
+
+// An Authenticator decides who may join, and as whom. It is asked in the joining connection's
+// goroutine, outside every lock, with a context that ends after Limits.Callback; it may be slow, fail
+// or panic, which costs that connection only. It is called from many goroutines.
+type Authenticator interface {
+	// Authenticate returns the identity of whoever asks, or an error: an *Error is told to the
+	// peer as it is (ErrPasswordRequired makes a front ask for one), any other is logged and
+	// told as ErrInternal.
+	Authenticate(ctx context.Context, req AuthRequest) (Identity, error)
+}
+
+// An AuthenticatorFunc is a function that is an Authenticator.
+type AuthenticatorFunc func(ctx context.Context, req AuthRequest) (Identity, error)
+
+// Authenticate calls f.
+func (f AuthenticatorFunc) Authenticate(ctx context.Context, req AuthRequest) (Identity, error) {
+	return f(ctx, req)
+}
+
+// An AuthRequest is what is known about somebody at the door.
+type AuthRequest struct {
+	Nick    string // as typed; already found valid
+	Account string // empty when none was named
+	// Current is who asks, when it is a member who wants another nick; nil at the door.
+	Current *Identity
+	Secret  string // a password or token; empty when none was given. Never log it.
+	Addr    net.Addr
+	TLS     *tls.ConnectionState // nil without TLS
+	Front   string               // the Front's name
+}
+
+// OpenDoor is the default Authenticator: everybody may join, as a guest with RoleMember and the
+// nick they asked for.
+func OpenDoor() Authenticator {
+	return AuthenticatorFunc(func(_ context.Context, req AuthRequest) (Identity, error) {
+		return Identity{Nick: req.Nick}, nil
+	})
+}

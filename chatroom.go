@@ -1,0 +1,424 @@
+// Package chatroom puts a chat room inside a program: the program hosts rooms on any listener,
+// people join with nc or the bundled client, programs join over a line of JSON, and bots join in
+// process.
+//
+// A room orders everything that happens in it and keeps it in a log; a member is a cursor on that
+// log; a Front speaks one wire protocol. Commands go in, events come out: what a member sends is a
+// Command, what it receives are Events, and the acknowledgement of a command is its own event,
+// in the place the room gave it.
+//
+// Start with New, and Serve a listener or Join in process. Package client joins over TCP.
+package chatroom
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A Server hosts rooms. Its methods may be called from many goroutines, from an Authenticator
+// or a BanStore too. It is made by New; the interface is closed so that it can grow.
+type Server interface {
+	// Serve accepts connections until the listener fails or the server is closed, and then
+	// returns ErrServerClosed, or the listener's error. It closes the listener. A server serves
+	// any number of listeners; TLS is a listener from tls.NewListener. The fronts, if any are
+	// given, replace the server's own for this listener.
+	Serve(l net.Listener, fronts ...Front) error
+	// ServeConn serves one connection, from whatever transport, until it ends, and closes it.
+	// Ending ctx ends the connection. A member that leaves is no error.
+	ServeConn(ctx context.Context, conn net.Conn, fronts ...Front) error
+	// Join makes the program itself a member of the rooms, or of the default room if none is
+	// named: a bot. The identity is taken as given, without asking the Authenticator. Errors are
+	// those of the handshake: ErrNickInvalid, ErrNickInUse, ErrBanned, ErrFull and the like.
+	Join(ctx context.Context, id Identity, rooms ...string) (Client, error)
+	// Announce says text in the room as the server, a KindNotice; in every room if room is
+	// empty, and then the event returned is the last. ErrNoSuchRoom if there is none.
+	Announce(ctx context.Context, room, text string) (Event, error)
+	// Rooms lists the rooms by name.
+	Rooms() []RoomInfo
+	// Members lists a room's members by nick; nil if there is no such room.
+	Members(room string) []MemberInfo
+	// Stats returns the server's counters.
+	Stats() Stats
+	// Shutdown closes the listeners, tells every member that the server goes away, and waits until
+	// they have been told, but not for them to leave: a peer has Limits.Write to take its farewell. When
+	// ctx ends first it drops the connections that are left and returns ctx's error.
+	Shutdown(ctx context.Context) error
+	// Close drops everything at once.
+	Close() error
+
+	sealed()
+}
+
+// A Client is a member's side of a room: in process from Server.Join, over a connection from
+// package client. Its methods may be called from many goroutines.
+//
+// A Client has to keep receiving: one that falls behind by more than Limits.Lag is ended
+// with ErrTooSlow.
+type Client interface {
+	// Send carries out cmd and returns the event it led to, once the room has ordered it. A
+	// refusal is an Error; the room has not changed then. A member that has ended gets
+	// the reason.
+	Send(ctx context.Context, cmd Command) (Event, error)
+	// Receive returns the next event: first a KindWelcome, then the room's history and what
+	// happens from then on, what the member itself does included. Once the member has ended and
+	// everything before that is received, it returns the reason, an Error. Ending ctx gives up this Receive
+	// and nothing else.
+	Receive(ctx context.Context) (Event, error)
+	// Self returns the member as others see it now.
+	Self() MemberInfo
+	// Close leaves. It returns when the member has left.
+	Close() error
+}
+
+// Stats are a server's counters; those named in the plural of a thing count it now.
+type Stats struct {
+	Conns   int // connections, joined or not
+	Members int
+	Rooms   int
+
+	Accepted  uint64          // connections ever
+	Joined    uint64          // members ever
+	Published uint64          // events ordered in rooms
+	Written   uint64          // bytes written to connections
+	Ended     map[Code]uint64 // members that ended, by reason
+}
+
+type stats struct {
+	accepted, joined, published, wrote atomic.Uint64
+
+	mu      sync.Mutex
+	reasons map[Code]uint64
+}
+
+func (s *stats) written(n int) { s.wrote.Add(uint64(n)) }
+
+func (s *stats) ended(c Code) {
+	s.mu.Lock()
+	s.reasons[c]++
+	s.mu.Unlock()
+}
+
+type server struct {
+	config // set once
+	base   context.Context
+	stats  stats
+
+	numbers atomic.Uint64  // members ever
+	running sync.WaitGroup // connections, and members leaving
+	banned  []Ban
+
+	mu        sync.Mutex
+	closed    bool
+	listeners map[net.Listener]struct{}
+	conns     map[*Conn]struct{}
+	nicks     map[string]*member   // by folded nick, from reservation to the end
+	members   map[*member]struct{} // those joined
+	rooms     map[string]*room     // by folded name
+}
+
+// New returns a server without listeners. It reads the BanStore once, and returns its error, or
+// one about a room's name.
+func New(opts ...Option) (Server, error) {
+	s := &server{
+		config: config{
+			home: "lobby",
+			auth: OpenDoor(),
+			bans: MemoryBans(),
+			log:  slog.New(slog.DiscardHandler),
+		},
+		base:      context.Background(),
+		listeners: make(map[net.Listener]struct{}),
+		conns:     make(map[*Conn]struct{}),
+		nicks:     make(map[string]*member),
+		members:   make(map[*member]struct{}),
+		rooms:     make(map[string]*room),
+	}
+	s.stats.reasons = make(map[Code]uint64)
+	for _, opt := range opts {
+		opt(&s.config)
+	}
+	s.limits = s.limits.withDefaults()
+	for _, name := range append([]string{s.home}, s.fixed...) {
+		name, err := validRoom(name)
+		if err != nil {
+			return nil, fmt.Errorf("room %q: %w", name, err)
+		}
+		r := newRoom(s, name, true)
+		s.rooms[r.key] = r
+	}
+	s.home, _ = validRoom(s.home)
+	if s.fronts == nil {
+		s.fronts = []Front{JSONFront{}, TextFront{Home: s.home}}
+	}
+	err := s.call(s.base, "ban store", func(ctx context.Context) (err error) {
+		s.banned, err = s.bans.List(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read bans: %w", err)
+	}
+	return s, nil
+}
+
+func (s *server) sealed() {}
+
+func (s *server) Serve(l net.Listener, fronts ...Front) error {
+	defer l.Close()
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return ErrServerClosed
+	}
+	s.listeners[l] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.listeners, l)
+		s.mu.Unlock()
+	}()
+	for pause := time.Duration(0); ; {
+		conn, err := l.Accept()
+		if err == nil {
+			pause = 0
+			s.start(conn, fronts)
+			continue
+		}
+		if s.isClosed() {
+			return ErrServerClosed
+		}
+		if t, ok := errors.AsType[interface {
+			error
+			Temporary() bool
+		}](err); !ok || !t.Temporary() {
+			return err
+		}
+		// Out of files, or a peer that was gone before it was accepted: others may come.
+		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+		s.log.Warn("accept failed", "err", err, "pause", pause)
+		time.Sleep(pause)
+	}
+}
+
+func (s *server) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+// start serves an accepted connection in a goroutine of its own.
+func (s *server) start(conn net.Conn, fronts []Front) {
+	c, err := s.track(conn)
+	if err != nil {
+		conn.Close()
+		return
+	}
+	go func() {
+		defer s.running.Done()
+		if err := s.run(s.base, c, fronts); err != nil {
+			s.log.Debug("connection ended", "addr", conn.RemoteAddr(), "err", err)
+		}
+	}()
+}
+
+func (s *server) ServeConn(ctx context.Context, conn net.Conn, fronts ...Front) error {
+	c, err := s.track(conn)
+	if err != nil {
+		conn.Close()
+		return err
+	}
+	defer s.running.Done()
+	defer context.AfterFunc(ctx, func() { c.abort(ErrClosed.(*Error)) })()
+	return s.run(ctx, c, fronts)
+}
+
+// track registers a connection, for running.Done to undo.
+func (s *server) track(conn net.Conn) (*Conn, error) {
+	c := &Conn{srv: s, conn: conn, latest: time.Now().Add(6 * s.limits.Handshake)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrServerClosed
+	}
+	s.conns[c] = struct{}{}
+	s.running.Add(1)
+	s.stats.accepted.Add(1)
+	return c, nil
+}
+
+// run serves a tracked connection and closes it.
+func (s *server) run(ctx context.Context, c *Conn, fronts []Front) error {
+	defer func() {
+		c.conn.Close()
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.mu.Unlock()
+	}()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	watchPeer(c.conn)
+	if len(fronts) == 0 {
+		fronts = s.fronts
+	}
+	err := c.serve(ctx, fronts)
+	if errors.Is(err, ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func (s *server) Join(ctx context.Context, id Identity, rooms ...string) (Client, error) {
+	nick, err := ValidNick(id.Nick)
+	if err != nil {
+		return nil, err
+	}
+	id.Nick = nick
+	if len(rooms) == 0 {
+		rooms = []string{s.home}
+	}
+	m := s.newMember(id)
+	if _, err := s.admit(ctx, m, rooms[0], ""); err != nil {
+		return nil, err
+	}
+	for _, room := range rooms[1:] {
+		if _, err := m.send(ctx, JoinRoom(room)); err != nil {
+			m.end(ErrClosed.(*Error))
+			<-m.left
+			return nil, err
+		}
+	}
+	return local{m}, nil
+}
+
+func (s *server) Announce(_ context.Context, name, text string) (Event, error) {
+	text, err := cleanText(text, s.limits.TextBytes)
+	if err != nil {
+		return Event{}, err
+	}
+	s.mu.Lock()
+	rooms := slices.Collect(maps.Values(s.rooms))
+	if name != "" {
+		r := s.rooms[roomKey(name)]
+		if r == nil {
+			s.mu.Unlock()
+			return Event{}, ErrNoSuchRoom
+		}
+		rooms = []*room{r}
+	}
+	s.mu.Unlock()
+	var e Event
+	for _, r := range rooms {
+		e = Event{Kind: KindNotice, Text: text}
+		r.mu.Lock()
+		r.appendLocked(&e)
+		r.mu.Unlock()
+		r.deliver()
+	}
+	return e, nil
+}
+
+func (s *server) Rooms() []RoomInfo {
+	s.mu.Lock()
+	rooms := slices.Collect(maps.Values(s.rooms))
+	s.mu.Unlock()
+	infos := make([]RoomInfo, len(rooms))
+	for i, r := range rooms {
+		infos[i] = r.info()
+	}
+	slices.SortFunc(infos, func(a, b RoomInfo) int { return strings.Compare(a.Room, b.Room) })
+	return infos
+}
+
+func (s *server) Members(room string) []MemberInfo {
+	if r := s.room(room); r != nil {
+		return r.members()
+	}
+	return nil
+}
+
+func (s *server) Stats() Stats {
+	s.mu.Lock()
+	st := Stats{Conns: len(s.conns), Members: len(s.members), Rooms: len(s.rooms)}
+	s.mu.Unlock()
+	st.Accepted, st.Joined = s.stats.accepted.Load(), s.stats.joined.Load()
+	st.Published, st.Written = s.stats.published.Load(), s.stats.wrote.Load()
+	s.stats.mu.Lock()
+	st.Ended = maps.Clone(s.stats.reasons)
+	s.stats.mu.Unlock()
+	return st
+}
+
+func (s *server) Shutdown(ctx context.Context) error {
+	conns := s.close()
+	for _, c := range conns {
+		c.abort(ErrShutdown.(*Error))
+	}
+	gone := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		for _, c := range conns {
+			c.conn.Close()
+		}
+		return ctx.Err()
+	}
+}
+
+func (s *server) Close() error {
+	for _, c := range s.close() {
+		c.abort(ErrShutdown.(*Error))
+		c.conn.Close()
+	}
+	s.running.Wait()
+	return nil
+}
+
+// close stops the listeners, lets nobody new in, ends the members in process, and returns the
+// connections.
+func (s *server) close() []*Conn {
+	s.mu.Lock()
+	s.closed = true
+	listeners := slices.Collect(maps.Keys(s.listeners))
+	conns := slices.Collect(maps.Keys(s.conns))
+	members := slices.Collect(maps.Keys(s.members))
+	s.mu.Unlock()
+	for _, l := range listeners {
+		l.Close()
+	}
+	for _, m := range members {
+		if m.conn == nil {
+			m.end(ErrShutdown.(*Error))
+		}
+	}
+	return conns
+}
+
+// call calls embedder code: under no lock, with a deadline, its panics made errors.
+func (s *server) call(ctx context.Context, what string, f func(context.Context) error) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.limits.Callback)
+	defer cancel()
+	defer s.recovered(what, &err)
+	return f(ctx)
+}
+
+// recovered, deferred, turns a panic of what into ErrInternal, and logs it with its stack.
+func (s *server) recovered(what string, err *error) {
+	if p := recover(); p != nil {
+		s.log.Error(what+" panicked", "panic", p, "stack", string(debug.Stack()))
+		*err = ErrInternal
+	}
+}

@@ -1,0 +1,161 @@
+package chatroom
+
+import (
+	"context"
+	"errors"
+)
+
+// send carries out one command of the member: in the speaker's goroutine, with no lock held but
+// what each step takes for itself.
+func (m *member) send(ctx context.Context, cmd Command) (Event, error) {
+	if over := m.over(); over != nil {
+		return Event{}, over
+	}
+	if err := cleanID(cmd.ID); err != nil {
+		return Event{}, err
+	}
+	e, err := m.carryOut(ctx, cmd)
+	if err != nil {
+		if over := m.over(); over != nil {
+			return Event{}, over
+		}
+		if e, ok := errors.AsType[*Error](err); ok {
+			return Event{}, e
+		}
+	}
+	return e, err
+}
+
+func (m *member) carryOut(ctx context.Context, cmd Command) (Event, error) {
+	switch cmd.Verb {
+	case VerbSay:
+		return m.speak(ctx, cmd, KindMessage)
+	case VerbAction:
+		return m.speak(ctx, cmd, KindAction)
+	case VerbTopic:
+		return m.speak(ctx, cmd, KindTopic)
+	case VerbPrivate:
+		return m.tell(cmd)
+	case VerbNick:
+		return m.srv.rename(ctx, m, cmd.Nick, cmd.ID)
+	case VerbJoin:
+		return m.srv.joinRoom(m, cmd.Room, cmd.ID, false)
+	case VerbLeave:
+		return m.leaveRoom(cmd)
+	case VerbWho:
+		return m.who(cmd)
+	case VerbRooms:
+		return Event{Kind: KindRooms, ID: cmd.ID, Time: now(), Rooms: m.srv.Rooms()}, nil
+	case VerbRoom:
+		return m.describe(cmd)
+	case VerbPing:
+		return Event{Kind: KindPong, ID: cmd.ID, Time: now()}, nil
+	case VerbQuit:
+		return m.quit(cmd)
+	}
+	return Event{}, ErrUnknownCommand
+}
+
+// speak publishes a text in a room.
+func (m *member) speak(ctx context.Context, cmd Command, kind Kind) (Event, error) {
+	text, err := m.clean(cmd.Text, kind == KindTopic)
+	if err != nil {
+		return Event{}, err
+	}
+	s, err := m.seat(cmd.Room)
+	if err != nil {
+		return Event{}, err
+	}
+	if err := s.room.wait(ctx, m.ended); err != nil {
+		return Event{}, err
+	}
+	return s.room.publish(s, Event{Kind: kind, ID: cmd.ID, Text: text})
+}
+
+// clean returns text as it may be relayed. An empty one is refused unless it is optional.
+func (m *member) clean(text string, optional bool) (string, error) {
+	if text == "" && optional {
+		return "", nil
+	}
+	return cleanText(text, m.srv.limits.TextBytes)
+}
+
+// seat returns the member's seat in the named room; an empty name is the only room it is in.
+func (m *member) seat(name string) (*seat, error) {
+	m.srv.mu.Lock()
+	defer m.srv.mu.Unlock()
+	switch {
+	case name != "":
+		if i := m.indexLocked(name); i >= 0 {
+			return m.rooms[i], nil
+		}
+	case len(m.rooms) == 1:
+		return m.rooms[0], nil
+	case len(m.rooms) > 1:
+		return nil, &Error{Code: CodeNotInRoom, Text: "you are in several rooms; say which"}
+	}
+	return nil, ErrNotInRoom
+}
+
+// tell sends a private message.
+func (m *member) tell(cmd Command) (Event, error) {
+	text, err := m.clean(cmd.Text, false)
+	if err != nil {
+		return Event{}, err
+	}
+	to, e := m.srv.lookUp(cmd.Nick), Event{Kind: KindPrivate, ID: cmd.ID, Text: text, Member: m.number, Time: now()}
+	if to == nil {
+		return Event{}, &Error{Code: CodeNoSuchNick, Text: "nobody here is called " + quoteNick(cmd.Nick)}
+	}
+	e.From, e.Nick = m.info().Nick, to.info().Nick
+	to.post(&e)
+	if to != m {
+		m.post(&e)
+	}
+	return e, nil
+}
+
+func (m *member) leaveRoom(cmd Command) (Event, error) {
+	text, err := m.clean(cmd.Text, true)
+	if err != nil {
+		return Event{}, err
+	}
+	s, err := m.seat(cmd.Room)
+	if err != nil {
+		return Event{}, err
+	}
+	return m.srv.leaveRoom(m, s, text, cmd.ID)
+}
+
+func (m *member) who(cmd Command) (Event, error) {
+	s, err := m.seat(cmd.Room)
+	if err != nil {
+		return Event{}, err
+	}
+	return Event{Kind: KindMembers, ID: cmd.ID, Room: s.room.name, Time: now(), Members: s.room.members()}, nil
+}
+
+func (m *member) describe(cmd Command) (Event, error) {
+	if cmd.Room == "" {
+		s, err := m.seat("")
+		if err != nil {
+			return Event{}, err
+		}
+		cmd.Room = s.room.name
+	}
+	r := m.srv.room(cmd.Room)
+	if r == nil {
+		return Event{}, ErrNoSuchRoom
+	}
+	return Event{Kind: KindRooms, ID: cmd.ID, Room: r.name, Time: now(), Rooms: []RoomInfo{r.info()}}, nil
+}
+
+func (m *member) quit(cmd Command) (Event, error) {
+	text, err := m.clean(cmd.Text, true)
+	if err != nil {
+		return Event{}, err
+	}
+	reason := &Error{Code: CodeClosed, Text: text}
+	m.end(reason)
+	return Event{Kind: KindBye, ID: cmd.ID, Time: now(), Err: reason}, nil
+}

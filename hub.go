@@ -1,0 +1,418 @@
+package chatroom
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A room orders what happens in it. Its log is its history and its delivery at once: a member is
+// a cursor on it.
+type room struct {
+	srv   *server
+	name  string
+	key   string // folded name
+	epoch string
+	fixed bool // stays when nobody is in it
+
+	mu    sync.Mutex
+	seats map[*member]*seat
+	topic string
+	log   *log[entry]
+	// talk rings the sequence numbers of the last messages: what joining members are shown
+	// begins with the oldest of them.
+	talk    []uint64
+	talks   int // messages ever
+	placing int // members that are being given their place in a stream; meanwhile nothing is let go
+
+	streams atomic.Pointer[[]*stream] // replaced under mu
+	first   atomic.Uint64             // the oldest event kept; written under mu
+	cost    atomic.Int64              // bytes of all events ever; written under mu
+
+	// The roster is list in no order. It has a lock of its own, which a speaker shares while it
+	// pokes: publishing needs mu alone.
+	rosterMu sync.RWMutex
+	list     []*seat
+
+	// A room that lags as a whole makes its speakers wait.
+	size   atomic.Int32
+	behind atomic.Int32 // seats that lag by more than a quarter of what they may
+	calmMu sync.Mutex
+	calm   chan struct{} // closed when behind falls; nil while nobody waits
+}
+
+// An entry is one event in a room's log.
+type entry struct {
+	Event
+	cost int64 // bytes of the room's events up to this one
+}
+
+// A seat is a member's place in a room: its cursor, and what goes with it.
+type seat struct {
+	room   *room
+	member *member
+	stream *stream // nil in process
+	joined uint64  // the number of the member's own join
+
+	nick  string // guarded by room.mu: the nick the room's events give
+	index int    // guarded by room.rosterMu
+
+	marked int64 // guarded by member.mu: how far the member's box accounts for this seat
+
+	// Owned by the flush goroutine, or in process guarded by member.mu.
+	bytes  cursor[byte]
+	events cursor[entry]
+
+	pos    atomic.Int64 // bytes read
+	behind atomic.Bool  // counted in room.behind
+}
+
+// A stream is a room's log in one wire format. Speakers keep it up to date; each event is encoded
+// by whichever of them comes first.
+type stream struct {
+	room *room
+	enc  Encoder
+	uses int // seats that read it; guarded by room.mu
+
+	mu     sync.Mutex
+	src    cursor[entry] // what is not encoded yet
+	log    *log[byte]
+	broken bool // the encoder has panicked, and that was logged
+}
+
+func newRoom(s *server, name string, fixed bool) *room {
+	r := &room{
+		srv: s, name: name, key: fold(name), epoch: newToken(), fixed: fixed,
+		seats: make(map[*member]*seat),
+		log:   newLog[entry](1),
+		talk:  make([]uint64, max(s.limits.History, 0)),
+	}
+	r.streams.Store(new([]*stream))
+	r.first.Store(1)
+	return r
+}
+
+// publish orders e, which the member of s did, and delivers it.
+func (r *room) publish(s *seat, e Event) (Event, error) {
+	r.mu.Lock()
+	if r.seats[s.member] != s {
+		r.mu.Unlock()
+		return Event{}, ErrNotInRoom
+	}
+	e.From, e.Member = s.nick, s.member.number
+	r.appendLocked(&e)
+	r.mu.Unlock()
+	r.deliver()
+	return e, nil
+}
+
+// appendLocked gives e its place in the room's order. r.mu must be held, and deliver called after
+// it is released.
+func (r *room) appendLocked(e *Event) {
+	e.Seq, e.Room, e.Time = r.log.next, r.name, now()
+	switch e.Kind {
+	case KindTopic:
+		r.topic = e.Text
+	case KindMessage, KindAction, KindNotice:
+		if len(r.talk) > 0 {
+			r.talk[r.talks%len(r.talk)] = e.Seq
+			r.talks++
+		}
+	}
+	cost := r.cost.Load() + e.cost()
+	r.log.commit(append(r.log.space(), entry{*e, cost}))
+	r.cost.Store(cost)
+	r.srv.stats.published.Add(1)
+	if r.placing == 0 {
+		r.first.Store(r.oldestLocked())
+		r.log.trim(r.first.Load())
+	}
+}
+
+// oldestLocked returns the number of the event that history begins with.
+func (r *room) oldestLocked() uint64 {
+	n := uint64(len(r.talk))
+	if n == 0 || r.talks == 0 {
+		// Without a message there is nothing worth telling; the latest event is kept as an anchor.
+		return r.log.next - 1
+	}
+	oldest := r.talk[0]
+	if r.talks > len(r.talk) {
+		oldest = r.talk[r.talks%len(r.talk)]
+	}
+	if last := r.log.next - 1; last > 10*n {
+		oldest = max(oldest, last-10*n)
+	}
+	return oldest
+}
+
+// cost is what e counts for when lag is measured: about what it takes in memory.
+func (e *Event) cost() int64 {
+	return int64(128 + len(e.Text) + len(e.From) + len(e.Nick) + len(e.ID))
+}
+
+// deliver brings the streams up to date and pokes the members who lag. No lock may be held.
+func (r *room) deliver() {
+	for _, s := range *r.streams.Load() {
+		s.encode()
+	}
+	limit := int64(r.srv.limits.Lag)
+	r.rosterMu.RLock()
+	for _, s := range r.list {
+		s.poke(limit)
+	}
+	r.rosterMu.RUnlock()
+}
+
+// poke wakes the seat's member if there is something new for it; it never waits.
+func (s *seat) poke(limit int64) {
+	lag := s.lag()
+	if lag <= 0 {
+		return
+	}
+	if lag > limit {
+		s.member.end(ErrTooSlow.(*Error))
+		return
+	}
+	if lag > limit/4 && s.behind.CompareAndSwap(false, true) {
+		s.room.behind.Add(1)
+	}
+	s.member.poke()
+}
+
+// lag returns how many bytes the seat has yet to read.
+func (s *seat) lag() int64 {
+	if s.stream != nil {
+		return s.stream.log.end.Load() - s.pos.Load()
+	}
+	return s.room.cost.Load() - s.pos.Load()
+}
+
+// tail returns the position of the end of what the seat reads, in elements of its log.
+func (s *seat) tail() int64 {
+	if s.stream != nil {
+		return s.stream.log.end.Load()
+	}
+	return s.room.log.end.Load()
+}
+
+// read notes that the seat has read up to pos.
+func (s *seat) read(pos int64) {
+	s.pos.Store(pos)
+	if s.behind.Load() && s.lag() < int64(s.room.srv.limits.Lag)/8 {
+		s.caughtUp()
+	}
+}
+
+// caughtUp takes the seat off the count of those behind, and lets waiting speakers look again.
+func (s *seat) caughtUp() {
+	if !s.behind.CompareAndSwap(true, false) {
+		return
+	}
+	r := s.room
+	r.behind.Add(-1)
+	r.calmMu.Lock()
+	if r.calm != nil {
+		close(r.calm)
+		r.calm = nil
+	}
+	r.calmMu.Unlock()
+}
+
+// lagging reports whether at least half of the room is far behind.
+func (r *room) lagging() bool {
+	n := r.behind.Load()
+	return n > 0 && 2*n >= r.size.Load()
+}
+
+// wait holds a speaker back while the room lags as a whole, so that a burst slows those who make
+// it and cuts off nobody who reads.
+func (r *room) wait(ctx context.Context, ended <-chan struct{}) error {
+	for r.lagging() {
+		r.calmMu.Lock()
+		if r.calm == nil {
+			r.calm = make(chan struct{})
+		}
+		calm := r.calm
+		r.calmMu.Unlock()
+		if !r.lagging() {
+			break
+		}
+		select {
+		case <-calm:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ended:
+			return ErrClosed
+		}
+	}
+	return nil
+}
+
+// seatLocked puts m into the room and returns its seat, which the member does not read from
+// before place. server.mu and r.mu must be held, and deliver called after they are released.
+func (r *room) seatLocked(m *member) *seat {
+	s := &seat{room: r, member: m, nick: m.nick}
+	oldest := r.log.next // without history: the member's own join
+	if len(r.talk) > 0 && r.talks > 0 {
+		oldest = r.first.Load()
+	}
+	e := Event{Kind: KindJoin, From: m.nick, Member: m.number}
+	r.placing++
+	r.appendLocked(&e)
+	s.joined = e.Seq
+	s.events, _ = r.log.find(oldest)
+	if m.conn != nil {
+		s.stream = r.streamLocked(m.enc)
+	}
+	// Nothing counts as lag before the seat has its place.
+	s.pos.Store(1 << 62)
+	r.seats[m] = s
+	r.rosterMu.Lock()
+	s.index = len(r.list)
+	r.list = append(r.list, s)
+	r.rosterMu.Unlock()
+	r.size.Add(1)
+	return s
+}
+
+// streamLocked returns the room's log in enc's format.
+func (r *room) streamLocked(enc Encoder) *stream {
+	old := *r.streams.Load()
+	for _, s := range old {
+		if s.enc == enc {
+			s.uses++
+			return s
+		}
+	}
+	first := r.first.Load()
+	s := &stream{room: r, enc: enc, uses: 1, log: newLog[byte](first)}
+	s.src, _ = r.log.find(first)
+	streams := append(slices.Clone(old), s)
+	r.streams.Store(&streams)
+	return s
+}
+
+// place gives the seat its position: before the history its member is to be shown. It returns
+// how many events of history that is.
+func (s *seat) place() int {
+	oldest := &s.events.span()[0]
+	if s.stream != nil {
+		s.stream.encode()
+		s.stream.mu.Lock()
+		s.bytes, _ = s.stream.log.find(oldest.Seq)
+		s.stream.mu.Unlock()
+		s.events = cursor[entry]{}
+		s.pos.Store(s.bytes.pos())
+	} else {
+		s.pos.Store(oldest.cost - oldest.Event.cost())
+	}
+	s.room.mu.Lock()
+	s.room.placing--
+	s.room.mu.Unlock()
+	return int(s.joined - oldest.Seq)
+}
+
+// removeLocked takes s out of the room; why, unless it is nil, becomes the event that tells the
+// others. server.mu must be held, and deliver called after it is released.
+func (r *room) removeLocked(s *seat, why *Event) {
+	r.mu.Lock()
+	delete(r.seats, s.member)
+	if why != nil {
+		why.From, why.Member = s.nick, s.member.number
+		r.appendLocked(why)
+	}
+	if s.stream != nil {
+		if s.stream.uses--; s.stream.uses == 0 {
+			streams := slices.DeleteFunc(slices.Clone(*r.streams.Load()), func(t *stream) bool { return t == s.stream })
+			r.streams.Store(&streams)
+		}
+	}
+	r.mu.Unlock()
+
+	r.rosterMu.Lock()
+	last := r.list[len(r.list)-1]
+	last.index, r.list[s.index] = s.index, last
+	r.list[len(r.list)-1] = nil
+	r.list = r.list[:len(r.list)-1]
+	r.rosterMu.Unlock()
+	r.size.Add(-1)
+	s.caughtUp()
+}
+
+// encode encodes what the room has ordered since the last time.
+func (s *stream) encode() {
+	s.mu.Lock()
+	var panicked any
+	for span := s.src.span(); len(span) > 0; span = s.src.span() {
+		for i := range span {
+			record, p := s.encodeOne(&span[i].Event)
+			if p != nil && !s.broken {
+				s.broken, panicked = true, p
+			}
+			s.log.commit(record)
+		}
+		s.src.i += int64(len(span))
+	}
+	s.log.trim(s.room.first.Load())
+	s.mu.Unlock()
+	if panicked != nil {
+		s.room.srv.log.Error("encoder panicked; its members miss events",
+			"room", s.room.name, "encoder", fmt.Sprintf("%T", s.enc), "panic", panicked)
+	}
+}
+
+func (s *stream) encodeOne(e *Event) (record []byte, panicked any) {
+	defer func() {
+		if panicked = recover(); panicked != nil {
+			record = nil
+		}
+	}()
+	return s.enc.AppendEvent(s.log.space(), e), nil
+}
+
+// after returns the stream's position after the event with that number.
+func (s *stream) after(number uint64) int64 {
+	s.encode()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, _ := s.log.find(number + 1)
+	return c.pos()
+}
+
+// membersLocked lists up to n of those in the room, by nick.
+func (r *room) membersLocked(n int) []MemberInfo {
+	all := make([]MemberInfo, 0, min(n, len(r.seats)))
+	for m, s := range r.seats {
+		if len(all) == n {
+			break
+		}
+		all = append(all, MemberInfo{Nick: s.nick, Member: m.number, Role: m.role})
+	}
+	slices.SortFunc(all, func(a, b MemberInfo) int {
+		if a.Nick < b.Nick {
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+// members lists everybody in the room, by nick.
+func (r *room) members() []MemberInfo {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.membersLocked(len(r.seats))
+}
+
+func (r *room) info() RoomInfo {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return RoomInfo{Room: r.name, Topic: r.topic, Members: len(r.seats)}
+}
+
+// now is the time of an event, as precise as it goes on the wire.
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }

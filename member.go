@@ -1,0 +1,340 @@
+package chatroom
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// A member is one participant: who it is, where it reads, and a box for what is for it alone.
+// Everything it receives leaves through one place, in order: the flush goroutine of its
+// connection, or Receive in process.
+type member struct {
+	srv    *server
+	number uint64
+	conn   *Conn // nil in process
+	enc    Encoder
+	pings  bool // the peer answers pings
+	ident  Identity
+	role   Role
+
+	nick  string  // guarded by server.mu
+	rooms []*seat // guarded by server.mu: where it is
+
+	// One flush goroutine at most: it exists while flushing is true, and once the member has
+	// ended and everything is written, flushing stays true for ever.
+	flushing atomic.Bool
+	flushed  chan struct{} // closed by the last flush
+	wake     chan struct{} // in process: something may be new
+	ended    chan struct{} // closed by end
+	left     chan struct{} // closed once no room has it any more
+
+	mu      sync.Mutex
+	seats   []*seat // where it reads; replaced, never changed
+	box     []op
+	boxSize int64
+	spare   []op   // the flush goroutine's last box, emptied
+	reason  *Error // why it ended; nil while it has not
+}
+
+// An op is the next thing in a member's box: an event for it alone, or all that a seat had to
+// read at that moment, so that what is private keeps its place between what is public.
+type op struct {
+	event *Event
+	seat  *seat
+	upto  int64
+}
+
+// post gives the member an event nobody else receives. It never waits.
+func (m *member) post(e *Event) {
+	m.mu.Lock()
+	if m.reason != nil {
+		m.mu.Unlock()
+		return
+	}
+	m.markLocked()
+	m.box = append(m.box, op{event: e})
+	m.boxSize += e.cost()
+	full := m.boxSize > int64(m.srv.limits.Lag)
+	m.mu.Unlock()
+	if full {
+		m.end(ErrTooSlow.(*Error))
+		return
+	}
+	m.poke()
+}
+
+// markLocked puts what every seat has to read now before whatever is put into the box next.
+func (m *member) markLocked() {
+	for _, s := range m.seats {
+		if tail := s.tail(); tail > s.marked {
+			m.box = append(m.box, op{seat: s, upto: tail})
+			s.marked = tail
+		}
+	}
+}
+
+// sit lets the member read from s, after welcome.
+func (m *member) sit(s *seat, welcome *Event) {
+	m.mu.Lock()
+	if m.reason == nil {
+		m.markLocked()
+		m.box = append(m.box, op{event: welcome})
+		m.boxSize += welcome.cost()
+		m.seats = append(slices.Clone(m.seats), s)
+	}
+	m.mu.Unlock()
+	m.poke()
+}
+
+// stand ends the member's reading from s with what s has now.
+func (m *member) stand(s *seat) {
+	m.mu.Lock()
+	m.markLocked()
+	m.seats = slices.DeleteFunc(slices.Clone(m.seats), func(t *seat) bool { return t == s })
+	m.mu.Unlock()
+}
+
+// last lets the member read from s, where it no longer sits, up to the position upto.
+func (m *member) last(s *seat, upto int64) {
+	m.mu.Lock()
+	if m.reason == nil {
+		m.markLocked()
+		m.box = append(m.box, op{seat: s, upto: upto})
+	}
+	m.mu.Unlock()
+	m.poke()
+}
+
+// end ends the member for that reason, unless it has ended already. What it had to receive by
+// now, and a farewell, still reach it; its rooms are left at once. end never waits and may be
+// called under a roster's lock.
+func (m *member) end(reason *Error) {
+	m.mu.Lock()
+	if m.reason != nil {
+		m.mu.Unlock()
+		return
+	}
+	m.reason = reason
+	if reason.Code == CodeTooSlow {
+		m.box = nil
+	} else {
+		m.markLocked()
+	}
+	m.mu.Unlock()
+	close(m.ended)
+	m.srv.stats.ended(reason.Code)
+	m.srv.running.Go(m.leave)
+	m.poke()
+}
+
+// over returns why the member ended, or nil.
+func (m *member) over() *Error {
+	select {
+	case <-m.ended:
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.reason
+	default:
+		return nil
+	}
+}
+
+// leave takes the member out of its rooms and frees its nick.
+func (m *member) leave() {
+	if m.conn != nil {
+		m.conn.endBy(m.over())
+	}
+	m.srv.forget(m)
+	close(m.left)
+}
+
+// poke makes the member look at what is new; it never waits.
+func (m *member) poke() {
+	if m.conn == nil {
+		select {
+		case m.wake <- struct{}{}:
+		default:
+		}
+		return
+	}
+	if m.flushing.CompareAndSwap(false, true) {
+		go m.flush()
+	}
+}
+
+// flush writes what the member has to receive until there is nothing left, and hangs up once the
+// member has ended. There is never more than one for a member.
+func (m *member) flush() {
+	for {
+		err := m.drain()
+		if over := m.over(); err != nil || over != nil && m.idle() {
+			if err == nil {
+				err = m.conn.write(m.encode(nil, &Event{Kind: KindBye, Time: now(), Err: over}))
+			} else {
+				m.end(writeError(err))
+			}
+			m.conn.hangUp(err)
+			close(m.flushed)
+			return
+		}
+		m.flushing.Store(false)
+		// Whoever poked in between saw a flush under way and left it to this look.
+		if m.idle() && m.over() == nil || !m.flushing.CompareAndSwap(false, true) {
+			return
+		}
+	}
+}
+
+// idle reports whether there is nothing to write but a farewell.
+func (m *member) idle() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.box) > 0 {
+		return false
+	}
+	if m.reason != nil {
+		return true
+	}
+	return !slices.ContainsFunc(m.seats, func(s *seat) bool { return s.tail() > s.marked })
+}
+
+// drain writes what the member has to receive now.
+func (m *member) drain() error {
+	m.mu.Lock()
+	if m.reason == nil {
+		m.markLocked()
+	}
+	box := m.box
+	m.box, m.boxSize = m.spare[:0], 0
+	m.mu.Unlock()
+	defer func() {
+		clear(box)
+		m.spare = box
+	}()
+
+	var private []byte
+	for _, o := range box {
+		if o.event != nil {
+			private = m.encode(private, o.event)
+			continue
+		}
+		if err := m.conn.write(private); err != nil {
+			return err
+		}
+		private = private[:0]
+		if err := o.seat.write(m.conn, o.upto); err != nil {
+			return err
+		}
+	}
+	return m.conn.write(private)
+}
+
+// encode appends an event for this member alone in its format. An encoder that panics says
+// nothing.
+func (m *member) encode(dst []byte, e *Event) (out []byte) {
+	defer func() {
+		if p := recover(); p != nil {
+			m.srv.log.Error("encoder panicked", "kind", e.Kind, "panic", p)
+			out = dst
+		}
+	}()
+	return m.enc.AppendEvent(dst, e)
+}
+
+// write writes what the seat has to read up to the position upto.
+func (s *seat) write(c *Conn, upto int64) error {
+	for !s.member.cut() {
+		span := s.bytes.span()
+		if most := upto - s.bytes.pos(); int64(len(span)) > most {
+			span = span[:max(most, 0)]
+		}
+		if len(span) == 0 {
+			break
+		}
+		if err := c.write(span); err != nil {
+			return err
+		}
+		s.bytes.i += int64(len(span))
+		s.read(s.bytes.pos())
+	}
+	return nil
+}
+
+// cut reports whether the member has been found too slow, and gets only a farewell.
+func (m *member) cut() bool {
+	over := m.over()
+	return over != nil && over.Code == CodeTooSlow
+}
+
+// receive returns the next event of a member in process; false means there is none now.
+func (m *member) receive() (Event, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.reason == nil && len(m.box) == 0 {
+		m.markLocked()
+	}
+	for len(m.box) > 0 {
+		o := m.box[0]
+		if o.event != nil {
+			m.box[0] = op{}
+			m.box = m.box[1:]
+			m.boxSize -= o.event.cost()
+			return *o.event, true, nil
+		}
+		if e, ok := o.seat.take(o.upto); ok {
+			return e, true, nil
+		}
+		m.box = m.box[1:]
+	}
+	if m.reason != nil {
+		return Event{}, false, m.reason
+	}
+	return Event{}, false, nil
+}
+
+// take reads one event, unless the seat has read up to the position upto. member.mu must be held.
+func (s *seat) take(upto int64) (Event, bool) {
+	span := s.events.span()
+	if len(span) == 0 || s.events.pos() >= upto {
+		return Event{}, false
+	}
+	s.events.i++
+	s.read(span[0].cost)
+	e := span[0].Event
+	e.History = e.Seq < s.joined
+	return e, true
+}
+
+// A local is a Client in process.
+type local struct{ m *member }
+
+func (l local) Send(ctx context.Context, cmd Command) (Event, error) { return l.m.send(ctx, cmd) }
+
+func (l local) Receive(ctx context.Context) (Event, error) {
+	for {
+		e, ok, err := l.m.receive()
+		if ok {
+			l.m.poke() // another Receive may be waiting for what follows
+			return e, nil
+		}
+		if err != nil {
+			return Event{}, err
+		}
+		select {
+		case <-l.m.wake:
+		case <-l.m.ended:
+		case <-ctx.Done():
+			return Event{}, ctx.Err()
+		}
+	}
+}
+
+func (l local) Self() MemberInfo { return l.m.info() }
+
+func (l local) Close() error {
+	l.m.end(ErrClosed.(*Error))
+	<-l.m.left
+	return nil
+}

@@ -1,0 +1,131 @@
+package chatroom
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Limits are the numbers a server keeps to. A field that is zero has its default; where a limit
+// can be absent, a negative number means none.
+type Limits struct {
+	LineBytes      int // longest line a front reads, its end included; 8192
+	TextBytes      int // longest text, topic or reason; 4096
+	Members        int // members of the server; 10000
+	Rooms          int // rooms at one time; 1000
+	RoomsPerMember int // rooms one member is in; 10
+
+	// History is how many messages a room keeps for those who join; 50, negative means none.
+	// Joins, leaves and the like in between are kept too, at most ten for each message.
+	History int
+	// WelcomeMembers is how many members a welcome lists; 500. VerbWho lists all.
+	WelcomeMembers int
+
+	Sniff     time.Duration // silence after which a front that speaks first does so; 300 ms
+	Handshake time.Duration // time for each answer of somebody who has not joined; 10 s
+	Idle      time.Duration // silence after which a member is sent a ping; 30 s
+	Pong      time.Duration // silence after a ping that ends the connection; 15 s
+	Write     time.Duration // time in which a peer must take some of what it is sent; 5 s
+	Callback  time.Duration // time an Authenticator or BanStore has; 5 s
+
+	// Lag is how many bytes a member may be behind its room, and how many may wait for it alone;
+	// 1 MiB. Past it the member is cut off with ErrTooSlow.
+	Lag int
+}
+
+func (l Limits) withDefaults() Limits {
+	set(&l.LineBytes, 8<<10)
+	set(&l.TextBytes, 4<<10)
+	set(&l.Members, 10_000)
+	set(&l.Rooms, 1000)
+	set(&l.RoomsPerMember, 10)
+	set(&l.History, 50)
+	set(&l.WelcomeMembers, 500)
+	set(&l.Sniff, 300*time.Millisecond)
+	set(&l.Handshake, 10*time.Second)
+	set(&l.Idle, 30*time.Second)
+	set(&l.Pong, 15*time.Second)
+	set(&l.Write, 5*time.Second)
+	set(&l.Callback, 5*time.Second)
+	set(&l.Lag, 1<<20)
+	return l
+}
+
+func set[T int | time.Duration](field *T, value T) {
+	if *field == 0 {
+		*field = value
+	}
+}
+
+// An Option configures a server in New.
+type Option func(*config)
+
+type config struct {
+	limits Limits
+	home   string   // the default room
+	fixed  []string // other rooms that are always there
+	// fixedOnly says that there are no rooms but home and fixed.
+	fixedOnly bool
+	motd      string
+	auth      Authenticator
+	bans      BanStore
+	fronts    []Front
+	log       *slog.Logger
+}
+
+// WithLimits sets the server's numbers; fields left zero have their defaults.
+func WithLimits(l Limits) Option { return func(c *config) { c.limits = l } }
+
+// WithRoom names the default room, the one a member joins who names none; "lobby" without it.
+func WithRoom(name string) Option {
+	return func(c *config) {
+		if name != "" {
+			c.home = name
+		}
+	}
+}
+
+// WithFixedRooms makes these rooms and the default one the only ones there are. Without it a room
+// comes into being when somebody joins it, and is forgotten when the last member leaves.
+func WithFixedRooms(names ...string) Option {
+	return func(c *config) { c.fixed, c.fixedOnly = names, true }
+}
+
+// WithMOTD sets the message of the day, which a member is shown once, on joining the server.
+func WithMOTD(text string) Option { return func(c *config) { c.motd = text } }
+
+// WithAuthenticator sets who decides who may join; nil leaves the default, OpenDoor.
+func WithAuthenticator(a Authenticator) Option {
+	return func(c *config) {
+		if a != nil {
+			c.auth = a
+		}
+	}
+}
+
+// WithBanStore sets where bans are kept; nil leaves the default, a MemoryBans.
+func WithBanStore(s BanStore) Option {
+	return func(c *config) {
+		if s != nil {
+			c.bans = s
+		}
+	}
+}
+
+// WithFronts sets the protocols a connection may speak, in the order they are asked. Without it
+// they are JSONFront and then TextFront.
+func WithFronts(fronts ...Front) Option {
+	return func(c *config) {
+		if len(fronts) > 0 {
+			c.fronts = fronts
+		}
+	}
+}
+
+// WithLogger sets where the server logs; nil leaves the default, which discards.
+func WithLogger(l *slog.Logger) Option {
+	return func(c *config) {
+		if l != nil {
+			c.log = l
+		}
+	}
+}

@@ -1,0 +1,323 @@
+package chatroom
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+// TextFront is the Front for people: they connect with nc or telnet, are asked for a nickname and
+// type. Lines begin with the time; see AppendEvent for their shapes.
+type TextFront struct {
+	// Home is the room whose lines do not name it.
+	Home string
+	// Location is where lines tell the time; nil means time.Local.
+	Location *time.Location
+}
+
+// Name returns "text".
+func (TextFront) Name() string { return "text" }
+
+// Detect takes every connection, the silent ones too.
+func (TextFront) Detect([]byte) Detection { return Mine }
+
+// Serve asks for a nickname, and then turns lines into commands.
+func (f TextFront) Serve(ctx context.Context, c *Conn) error {
+	t := &typist{front: f, c: c}
+	if err := t.join(ctx); err != nil {
+		return err
+	}
+	for {
+		line, err := t.in.read(c)
+		if errors.Is(err, ErrLineTooLong) {
+			t.refuse(err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		t.take(ctx, line)
+	}
+}
+
+// A typist is somebody at a keyboard, and the room that plain lines go to.
+type typist struct {
+	front TextFront
+	c     *Conn
+	in    telnet
+	room  string
+}
+
+// What the handshake says.
+const (
+	askNick     = "Your nickname: "
+	askPassword = "Your password: "
+	noChat      = "This is a chat room. Connect with nc or a chat client.\n"
+)
+
+// join asks until somebody has joined.
+func (t *typist) join(ctx context.Context) error {
+	req := JoinRequest{Encoder: t.front}
+	question, answer := askNick, &req.Nick
+	for tries := 1; ; tries++ {
+		if _, err := io.WriteString(t.c, question); err != nil {
+			return err
+		}
+		if tries == 1 && t.isProgram() {
+			_, _ = io.WriteString(t.c, "\n") // ends the line of the question; reading tells if this failed
+			return ErrNoFront
+		}
+		line, err := t.in.read(t.c)
+		if err == nil && tries == 1 && otherProtocol(line) {
+			_, _ = io.WriteString(t.c, noChat) // it is hung up on either way
+			return &Error{Code: CodeBadRequest, Text: "another protocol"}
+		}
+		if err == nil {
+			*answer = string(line)
+			var welcome Event
+			if welcome, err = t.c.Join(ctx, req); err == nil {
+				t.room = welcome.Room
+				t.c.Reply(Event{Kind: KindNotice, Text: "Type to talk, or /help."})
+				return nil
+			}
+		}
+		refused, ok := errors.AsType[*Error](err)
+		if !ok {
+			return err
+		}
+		question = refused.Text + ".\n" + askNick
+		answer, req.Secret = &req.Nick, ""
+		if refused.Code == CodePasswordRequired {
+			question, answer = askPassword, &req.Secret
+		}
+		if endsHandshake(refused) || tries == maxTries {
+			_, _ = io.WriteString(t.c, refused.Text+". Goodbye.\n") // it is hung up on either way
+			return err
+		}
+	}
+}
+
+// isProgram recognises a program that was slow to speak first. It skips what does not look like
+// JSON.
+func (t *typist) isProgram() bool {
+	first, err := t.c.Peek()
+	return err == nil && first[0] == '{'
+}
+
+// otherProtocol recognises programs that took the port for something else: TLS, SSH, HTTP.
+func otherProtocol(line []byte) bool {
+	return bytes.HasPrefix(line, []byte{0x16, 0x03}) || bytes.HasPrefix(line, []byte("SSH-")) ||
+		bytes.Contains(line, []byte(" HTTP/")) || bytes.HasPrefix(line, []byte("PRI * HTTP"))
+}
+
+// take does what a line says.
+func (t *typist) take(ctx context.Context, line []byte) {
+	if len(bytes.TrimSpace(line)) == 0 {
+		return
+	}
+	cmd, err := ParseLine(string(line))
+	if err != nil {
+		t.refuse(err)
+		return
+	}
+	if cmd.Verb == VerbHelp {
+		t.c.Reply(Event{Kind: KindNotice, Text: Help(t.c.Self().Role)})
+		return
+	}
+	if cmd.Room == "" && cmd.Verb != VerbRooms {
+		cmd.Room = t.room
+	}
+	e, err := t.c.Send(ctx, cmd)
+	switch {
+	case cmd.Verb == VerbJoin && errors.Is(err, ErrInRoom):
+		t.room = cmd.Room
+		t.c.Reply(Event{Kind: KindNotice, Text: "What you type is said in " + t.room + " now."})
+	case err != nil:
+		t.refuse(err)
+	case e.Kind == KindWelcome:
+		t.room = e.Room
+	case e.Kind == KindMembers, e.Kind == KindRooms, e.Kind == KindPong:
+		t.c.Reply(e)
+	}
+}
+
+func (t *typist) refuse(err error) { t.c.Reply(refusal("", err)) }
+
+// AppendEvent appends e as one line, or a few. Everything a member wrote stands behind that
+// member's name, so that no text can pass for a notice:
+//
+//	12:03 <ann> a message          12:03 --> ann joined
+//	12:03 * ann does something     12:03 <-- ann left
+//	12:03 [ann -> bob] private     12:03 --- ann is now called anna
+//	12:03 *** a notice             !!! a refusal
+//
+// In rooms other than Home the room's name stands in brackets behind the time.
+func (f TextFront) AppendEvent(dst []byte, e *Event) []byte {
+	switch e.Kind {
+	case KindWelcome:
+		return appendWelcome(dst, e)
+	case KindMembers:
+		return fmt.Appendf(dst, "--- In %s (%d): %s\n", e.Room, len(e.Members), nickList(e.Members, len(e.Members)))
+	case KindRooms:
+		for _, r := range e.Rooms {
+			dst = fmt.Appendf(dst, "--- %s (%d)", r.Room, r.Members)
+			if r.Topic != "" {
+				dst = append(append(dst, ": "...), r.Topic...)
+			}
+			dst = append(dst, '\n')
+		}
+		return dst
+	case KindNotice:
+		if e.Ordered() {
+			break
+		}
+		for line := range strings.SplitSeq(e.Text, "\n") {
+			dst = append(append(append(dst, "--- "...), line...), '\n')
+		}
+		return dst
+	case KindError:
+		return fmt.Appendf(dst, "!!! %s.\n", e.Err.Text)
+	case KindBye:
+		if e.Err.Text == "" || e.Err.Code == CodeClosed {
+			return append(dst, "--- Goodbye.\n"...)
+		}
+		return fmt.Appendf(dst, "--- Goodbye: %s.\n", e.Err.Text)
+	case KindPong:
+		return append(dst, "--- pong\n"...)
+	case KindPing:
+		return dst
+	}
+	return f.appendLine(dst, e)
+}
+
+// appendLine appends what happened in a room, or in private, at one moment.
+func (f TextFront) appendLine(dst []byte, e *Event) []byte {
+	where := f.Location
+	if where == nil {
+		where = time.Local
+	}
+	n := len(dst)
+	dst = e.Time.In(where).AppendFormat(dst, "15:04 ")
+	if e.Room != "" && e.Room != f.Home {
+		dst = fmt.Appendf(dst, "[%s] ", e.Room)
+	}
+	switch e.Kind {
+	case KindMessage:
+		dst = fmt.Appendf(dst, "<%s> %s", e.From, e.Text)
+	case KindAction:
+		dst = fmt.Appendf(dst, "* %s %s", e.From, e.Text)
+	case KindPrivate:
+		dst = fmt.Appendf(dst, "[%s -> %s] %s", e.From, e.Nick, e.Text)
+	case KindNotice:
+		dst = fmt.Appendf(dst, "*** %s", e.Text)
+	case KindJoin:
+		dst = fmt.Appendf(dst, "--> %s joined", e.From)
+	case KindLeave:
+		dst = fmt.Appendf(dst, "<-- %s left", e.From)
+		if e.Text != "" {
+			dst = fmt.Appendf(dst, " (%s)", e.Text)
+		}
+	case KindNick:
+		dst = fmt.Appendf(dst, "--- %s is now called %s", e.From, e.Nick)
+	case KindTopic:
+		if e.Text == "" {
+			dst = fmt.Appendf(dst, "--- %s cleared the topic", e.From)
+		} else {
+			dst = fmt.Appendf(dst, "--- %s set the topic: %s", e.From, e.Text)
+		}
+	default:
+		return dst[:n] // a kind this format has no words for
+	}
+	return append(dst, '\n')
+}
+
+func appendWelcome(dst []byte, e *Event) []byte {
+	w := e.Welcome
+	dst = fmt.Appendf(dst, "--- You are %s, in %s", e.Nick, e.Room)
+	others := slices.DeleteFunc(slices.Clone(w.Members), func(m MemberInfo) bool { return m.Member == e.Member })
+	if len(others) > 0 {
+		dst = fmt.Appendf(dst, " with %s", nickList(others, w.Count-1))
+	}
+	dst = append(dst, ".\n"...)
+	if w.Topic != "" {
+		dst = fmt.Appendf(dst, "--- Topic: %s\n", w.Topic)
+	}
+	if w.MOTD != "" {
+		for line := range strings.SplitSeq(w.MOTD, "\n") {
+			dst = fmt.Appendf(dst, "--- %s\n", line)
+		}
+	}
+	if w.History > 0 {
+		dst = append(dst, "--- Earlier here:\n"...)
+	}
+	return dst
+}
+
+const maxListed = 20
+
+// nickList names up to maxListed of count members.
+func nickList(members []MemberInfo, count int) string {
+	var b strings.Builder
+	for i, m := range members {
+		if i == maxListed {
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(m.Nick)
+		if m.Role > RoleMember {
+			fmt.Fprintf(&b, " (%s)", m.Role)
+		}
+	}
+	if more := count - min(len(members), maxListed); more > 0 {
+		fmt.Fprintf(&b, " and %d more", more)
+	}
+	return b.String()
+}
+
+// telnet takes what a telnet client says to a telnet server (RFC 854) out of lines.
+type telnet struct{ sub bool } // within a subnegotiation
+
+const (
+	telnetSE   = 240
+	telnetSB   = 250
+	telnetWill = 251
+	telnetDont = 254
+	telnetIAC  = 255
+)
+
+func (t *telnet) read(c *Conn) ([]byte, error) {
+	line, err := c.ReadLine()
+	if err == nil && (t.sub || bytes.IndexByte(line, telnetIAC) >= 0) {
+		line = t.strip(line)
+	}
+	return line, err
+}
+
+func (t *telnet) strip(line []byte) []byte {
+	out := line[:0]
+	for i := 0; i < len(line); i++ {
+		if line[i] != telnetIAC || i+1 == len(line) {
+			if !t.sub && line[i] != telnetIAC {
+				out = append(out, line[i])
+			}
+			continue
+		}
+		i++
+		switch cmd := line[i]; {
+		case cmd == telnetSB:
+			t.sub = true
+		case cmd == telnetSE:
+			t.sub = false
+		case cmd >= telnetWill && cmd <= telnetDont:
+			i++ // the option
+		}
+	}
+	return out
+}

@@ -111,6 +111,7 @@ func (s *stats) ended(c Code) {
 type server struct {
 	config // set once
 	base   context.Context
+	done   chan struct{} // closed when the server is
 	stats  stats
 
 	numbers atomic.Uint64  // members ever
@@ -118,7 +119,7 @@ type server struct {
 	banned  []Ban
 
 	mu        sync.Mutex
-	closed    bool
+	closed    bool // and done too
 	listeners map[net.Listener]struct{}
 	conns     map[*Conn]struct{}
 	nicks     map[string]*member   // by folded nick, from reservation to the end
@@ -137,6 +138,7 @@ func New(opts ...Option) (Server, error) {
 			log:  slog.New(slog.DiscardHandler),
 		},
 		base:      context.Background(),
+		done:      make(chan struct{}),
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[*Conn]struct{}),
 		nicks:     make(map[string]*member),
@@ -205,7 +207,10 @@ func (s *server) Serve(l net.Listener, fronts ...Front) error {
 		// Out of files, or a peer that was gone before it was accepted: others may come.
 		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 		s.log.Warn("accept failed", "err", err, "pause", pause)
-		time.Sleep(pause)
+		select {
+		case <-time.After(pause):
+		case <-s.done:
+		}
 	}
 }
 
@@ -391,7 +396,10 @@ func (s *server) Close() error {
 // connections.
 func (s *server) close() []*Conn {
 	s.mu.Lock()
-	s.closed = true
+	if !s.closed {
+		s.closed = true
+		close(s.done)
+	}
 	listeners := slices.Collect(maps.Keys(s.listeners))
 	conns := slices.Collect(maps.Keys(s.conns))
 	members := slices.Collect(maps.Keys(s.members))

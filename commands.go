@@ -66,7 +66,7 @@ func (m *member) speak(ctx context.Context, cmd Command, kind Kind) (Event, erro
 	if err != nil {
 		return Event{}, err
 	}
-	if err := s.room.wait(ctx, m.ended); err != nil {
+	if err := s.wait(ctx); err != nil {
 		return Event{}, err
 	}
 	return s.room.publish(s, Event{Kind: kind, ID: cmd.ID, Text: text})
@@ -108,7 +108,9 @@ func (m *member) tell(cmd Command) (Event, error) {
 		return Event{}, &Error{Code: CodeNoSuchNick, Text: "nobody here is called " + quoteNick(cmd.Nick)}
 	}
 	e.From, e.Nick = m.info().Nick, to.info().Nick
-	to.post(&e)
+	if !to.offer(&e) {
+		return Event{}, &Error{Code: CodeFull, Text: e.Nick + " has too much unread; try later", Retry: RetryLater}
+	}
 	if to != m {
 		m.post(&e)
 	}

@@ -2,6 +2,7 @@ package chatroom
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -24,9 +25,9 @@ type room struct {
 	log   *log[entry]
 	// talk rings the sequence numbers of the last messages: what joining members are shown
 	// begins with the oldest of them.
-	talk    []uint64
-	talks   int // messages ever
-	placing int // members that are being given their place in a stream; meanwhile nothing is let go
+	talk  []uint64
+	talks int // messages ever
+	pins  int // while there are any, nothing is let go
 
 	streams atomic.Pointer[[]*stream] // replaced under mu
 	first   atomic.Uint64             // the oldest event kept; written under mu
@@ -126,7 +127,7 @@ func (r *room) appendLocked(e *Event) {
 	r.log.commit(append(r.log.space(), entry{*e, cost}))
 	r.cost.Store(cost)
 	r.srv.stats.published.Add(1)
-	if r.placing == 0 {
+	if r.pins == 0 {
 		r.first.Store(r.oldestLocked())
 		r.log.trim(r.first.Load())
 	}
@@ -151,7 +152,7 @@ func (r *room) oldestLocked() uint64 {
 
 // cost is what e counts for when lag is measured: about what it takes in memory.
 func (e *Event) cost() int64 {
-	return int64(128 + len(e.Text) + len(e.From) + len(e.Nick) + len(e.ID))
+	return int64(128 + len(e.Text) + len(e.From) + len(e.Nick) + len(e.ID) + 64*(len(e.Members)+len(e.Rooms)))
 }
 
 // deliver brings the streams up to date and pokes the members who lag. No lock may be held.
@@ -222,38 +223,58 @@ func (s *seat) caughtUp() {
 	r.calmMu.Unlock()
 }
 
-// lagging reports whether at least half of the room is far behind.
-func (r *room) lagging() bool {
-	n := r.behind.Load()
-	return n > 0 && 2*n >= r.size.Load()
+// hurried reports whether the speaker in s should let others catch up: at least half of the room
+// is far behind, or its own connection is. In process a member does not wait for itself, since
+// the goroutine that speaks may be the one that receives.
+func (s *seat) hurried() bool {
+	behind, size := s.room.behind.Load(), s.room.size.Load()
+	if s.behind.Load() {
+		if s.stream != nil {
+			return true
+		}
+		behind--
+	}
+	return behind > 0 && 2*behind >= size
 }
 
 // wait holds a speaker back while the room lags as a whole, so that a burst slows those who make
-// it and cuts off nobody who reads.
-func (r *room) wait(ctx context.Context, ended <-chan struct{}) error {
-	for r.lagging() {
+// it and cuts off nobody who reads. It lasts for Limits.Write at most: by then a peer that takes
+// nothing is cut off.
+func (s *seat) wait(ctx context.Context) error {
+	if !s.hurried() {
+		return nil
+	}
+	r := s.room
+	ctx, cancel := context.WithTimeoutCause(ctx, r.srv.limits.Write, errWaited)
+	defer cancel()
+	for s.hurried() {
 		r.calmMu.Lock()
 		if r.calm == nil {
 			r.calm = make(chan struct{})
 		}
 		calm := r.calm
 		r.calmMu.Unlock()
-		if !r.lagging() {
+		if !s.hurried() {
 			break
 		}
 		select {
 		case <-calm:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ended:
+		case <-s.member.ended:
 			return ErrClosed
+		case <-ctx.Done():
+			if context.Cause(ctx) == errWaited {
+				return nil
+			}
+			return ctx.Err()
 		}
 	}
 	return nil
 }
 
+var errWaited = errors.New("waited long enough")
+
 // seatLocked puts m into the room and returns its seat, which the member does not read from
-// before place. server.mu and r.mu must be held, and deliver called after they are released.
+// before place, and pins the room until then. server.mu and r.mu must be held, and deliver called after they are released.
 func (r *room) seatLocked(m *member) *seat {
 	s := &seat{room: r, member: m, nick: m.nick}
 	oldest := r.log.next // without history: the member's own join
@@ -261,7 +282,7 @@ func (r *room) seatLocked(m *member) *seat {
 		oldest = r.first.Load()
 	}
 	e := Event{Kind: KindJoin, From: m.nick, Member: m.number}
-	r.placing++
+	r.pins++
 	r.appendLocked(&e)
 	s.joined = e.Seq
 	s.events, _ = r.log.find(oldest)
@@ -310,10 +331,16 @@ func (s *seat) place() int {
 	} else {
 		s.pos.Store(oldest.cost - oldest.Event.cost())
 	}
-	s.room.mu.Lock()
-	s.room.placing--
-	s.room.mu.Unlock()
+	s.room.pin(-1)
 	return int(s.joined - oldest.Seq)
+}
+
+// pin keeps the room from letting events go while somebody is being given a place among them;
+// n is 1 to begin and -1 to end.
+func (r *room) pin(n int) {
+	r.mu.Lock()
+	r.pins += n
+	r.mu.Unlock()
 }
 
 // removeLocked takes s out of the room; why, unless it is nil, becomes the event that tells the

@@ -31,11 +31,12 @@ type member struct {
 	left     chan struct{} // closed once no room has it any more
 
 	mu      sync.Mutex
-	seats   []*seat // where it reads; replaced, never changed
+	seats   []*seat // where it reads
 	box     []op
-	boxSize int64
-	spare   []op   // the flush goroutine's last box, emptied
-	reason  *Error // why it ended; nil while it has not
+	boxSize int64     // what is in the box, or being written from it
+	eased   sync.Cond // the box has become smaller, or the member has ended; its L is mu
+	spare   []op      // the flush goroutine's last box, emptied
+	reason  *Error    // why it ended; nil while it has not
 }
 
 // An op is the next thing in a member's box: an event for it alone, or all that a seat had to
@@ -46,16 +47,11 @@ type op struct {
 	upto  int64
 }
 
-// post gives the member an event nobody else receives. It never waits.
+// post gives the member an event nobody else receives. It never waits: a member for whom too much
+// is waiting already is ended.
 func (m *member) post(e *Event) {
 	m.mu.Lock()
-	if m.reason != nil {
-		m.mu.Unlock()
-		return
-	}
-	m.markLocked()
-	m.box = append(m.box, op{event: e})
-	m.boxSize += e.cost()
+	m.putLocked(e)
 	full := m.boxSize > int64(m.srv.limits.Lag)
 	m.mu.Unlock()
 	if full {
@@ -63,6 +59,40 @@ func (m *member) post(e *Event) {
 		return
 	}
 	m.poke()
+}
+
+// offer is post for what another member sends: it refuses when a lot is waiting already, so that
+// nobody can get a member cut off by talking to it.
+func (m *member) offer(e *Event) bool {
+	m.mu.Lock()
+	ok := m.boxSize <= int64(m.srv.limits.Lag)/2
+	if ok {
+		m.putLocked(e)
+	}
+	m.mu.Unlock()
+	m.poke()
+	return ok
+}
+
+// answer is post for what the member itself has asked for: whoever asks faster than it reads
+// waits. It may be called by the member's own reader only.
+func (m *member) answer(e *Event) {
+	m.mu.Lock()
+	for m.reason == nil && m.boxSize > int64(m.srv.limits.Lag)/4 {
+		m.eased.Wait()
+	}
+	m.putLocked(e)
+	m.mu.Unlock()
+	m.poke()
+}
+
+func (m *member) putLocked(e *Event) {
+	if m.reason != nil {
+		return
+	}
+	m.markLocked()
+	m.box = append(m.box, op{event: e})
+	m.boxSize += e.cost()
 }
 
 // markLocked puts what every seat has to read now before whatever is put into the box next.
@@ -78,12 +108,8 @@ func (m *member) markLocked() {
 // sit lets the member read from s, after welcome.
 func (m *member) sit(s *seat, welcome *Event) {
 	m.mu.Lock()
-	if m.reason == nil {
-		m.markLocked()
-		m.box = append(m.box, op{event: welcome})
-		m.boxSize += welcome.cost()
-		m.seats = append(slices.Clone(m.seats), s)
-	}
+	m.putLocked(welcome)
+	m.seats = append(m.seats, s)
 	m.mu.Unlock()
 	m.poke()
 }
@@ -91,8 +117,10 @@ func (m *member) sit(s *seat, welcome *Event) {
 // stand ends the member's reading from s with what s has now.
 func (m *member) stand(s *seat) {
 	m.mu.Lock()
-	m.markLocked()
-	m.seats = slices.DeleteFunc(slices.Clone(m.seats), func(t *seat) bool { return t == s })
+	if m.reason == nil {
+		m.markLocked()
+	}
+	m.seats = slices.DeleteFunc(m.seats, func(t *seat) bool { return t == s })
 	m.mu.Unlock()
 }
 
@@ -122,6 +150,7 @@ func (m *member) end(reason *Error) {
 	} else {
 		m.markLocked()
 	}
+	m.eased.Broadcast()
 	m.mu.Unlock()
 	close(m.ended)
 	m.srv.stats.ended(reason.Code)
@@ -200,18 +229,28 @@ func (m *member) idle() bool {
 	return !slices.ContainsFunc(m.seats, func(s *seat) bool { return s.tail() > s.marked })
 }
 
+// maxSpare is how many ops an idle member keeps space for.
+const maxSpare = 16
+
 // drain writes what the member has to receive now.
 func (m *member) drain() error {
 	m.mu.Lock()
 	if m.reason == nil {
 		m.markLocked()
 	}
-	box := m.box
-	m.box, m.boxSize = m.spare[:0], 0
+	box, size := m.box, m.boxSize
+	m.box = m.spare[:0]
 	m.mu.Unlock()
 	defer func() {
 		clear(box)
 		m.spare = box
+		if cap(box) > maxSpare {
+			m.spare = nil
+		}
+		m.mu.Lock()
+		m.boxSize -= size
+		m.eased.Broadcast()
+		m.mu.Unlock()
 	}()
 
 	var private []byte

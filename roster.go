@@ -10,13 +10,15 @@ import (
 )
 
 func (s *server) newMember(id Identity) *member {
-	return &member{
+	m := &member{
 		srv: s, number: s.numbers.Add(1), ident: id, role: id.Role, nick: id.Nick,
 		flushed: make(chan struct{}),
 		wake:    make(chan struct{}, 1),
 		ended:   make(chan struct{}),
 		left:    make(chan struct{}),
 	}
+	m.eased.L = &m.mu
+	return m
 }
 
 // admit lets m in: it reserves the nick, looks at the bans, and only then announces it, so that a
@@ -160,6 +162,8 @@ func (s *server) leaveRoom(m *member, seat *seat, text, id string) (Event, error
 		return Event{}, ErrNotInRoom
 	}
 	m.rooms = slices.Delete(m.rooms, i, i+1)
+	seat.room.pin(1)
+	defer seat.room.pin(-1)
 	seat.room.removeLocked(seat, &e)
 	s.dropLocked(seat.room)
 	s.mu.Unlock()
@@ -183,11 +187,11 @@ func (s *server) dropLocked(r *room) {
 func (s *server) forget(m *member) {
 	reason := m.over()
 	s.mu.Lock()
-	rooms := m.rooms
+	rooms, closed := m.rooms, s.closed
 	m.rooms = nil
 	for _, seat := range rooms {
-		var why *Event
-		if !s.closed {
+		var why *Event // nobody is told while everybody leaves
+		if !closed {
 			why = &Event{Kind: KindLeave, Text: leaveText(reason)}
 		}
 		seat.room.removeLocked(seat, why)
@@ -199,14 +203,16 @@ func (s *server) forget(m *member) {
 	}
 	s.mu.Unlock()
 	for _, seat := range rooms {
-		seat.room.deliver()
+		if !closed {
+			seat.room.deliver()
+		}
 	}
 	s.log.Info("member left", "nick", m.nick, "member", m.number, "reason", reason.Code)
 }
 
 // leaveText is what a room is told when a member ends for that reason.
 func leaveText(reason *Error) string {
-	if reason.Code == CodeClosed && reason == ErrClosed {
+	if error(reason) == ErrClosed {
 		return ""
 	}
 	return reason.Text

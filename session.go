@@ -14,7 +14,7 @@ import (
 )
 
 // A Conn is one connection, in a Front's hands. Its reading methods are for the goroutine that
-// runs Serve; the others may be called from any.
+// runs Serve, as is Reply; the others may be called from any.
 type Conn struct {
 	srv    *server
 	conn   net.Conn
@@ -376,10 +376,11 @@ func (c *Conn) Send(ctx context.Context, cmd Command) (Event, error) {
 	return m.send(ctx, cmd)
 }
 
-// Reply writes an event to this member alone, after what the room has said so far.
+// Reply writes an event to this member alone, after what its rooms have said so far. It waits
+// while a lot is waiting to be written already, and is for the goroutine that runs Serve.
 func (c *Conn) Reply(e Event) {
 	if m := c.member.Load(); m != nil {
-		m.post(&e)
+		m.answer(&e)
 	}
 }
 

@@ -3,6 +3,7 @@ package chatroom
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 )
 
@@ -35,6 +36,29 @@ type AuthRequest struct {
 	TLS     *tls.ConnectionState // nil without TLS
 	Front   string               // the Front's name
 }
+
+// An Admitter is an Authenticator that turns addresses away before a byte is read.
+type Admitter interface {
+	Authenticator
+	// Admit returns an error for a peer that is not to be listened to. The connection is closed
+	// without a word.
+	Admit(ctx context.Context, addr net.Addr) error
+}
+
+// A Refresher is an Authenticator whose accounts change while their members are connected.
+type Refresher interface {
+	Authenticator
+	// Watch calls changed with each account that was revoked or whose role may have changed,
+	// until ctx ends, and returns ctx's error then.
+	Watch(ctx context.Context, changed func(account string)) error
+	// Refresh returns what id is now. An error ends the member, who is told it if it is an
+	// *Error.
+	Refresh(ctx context.Context, id Identity) (Identity, error)
+}
+
+// ErrNoAccount is what an Authenticator returns about somebody it does not know and does not
+// claim: FirstOf asks the next one then. A peer is told ErrUnauthorized.
+var ErrNoAccount = errors.New("chatroom: no such account")
 
 // OpenDoor is the default Authenticator: everybody may join, as a guest with RoleMember and the
 // nick they asked for.

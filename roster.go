@@ -2,6 +2,7 @@ package chatroom
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -284,6 +285,9 @@ func (s *server) authenticate(ctx context.Context, req AuthRequest) (id Identity
 	}
 	if err == nil {
 		return id, nil
+	}
+	if errors.Is(err, ErrNoAccount) {
+		err = ErrUnauthorized
 	}
 	told := public(err)
 	if err != error(told) {

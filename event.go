@@ -63,15 +63,6 @@ type Event struct {
 // Ordered reports whether e has a place in its room's order.
 func (e *Event) Ordered() bool { return e.Seq != 0 }
 
-// reply reports whether e only answers the member who asked, and so comes out of Send alone.
-func (k Kind) reply() bool {
-	switch k {
-	case KindMembers, KindRooms, KindPong, KindError:
-		return true
-	}
-	return false
-}
-
 // Welcome is what a member finds in a room it has joined. It holds the state as of the sequence
 // number Seq, the member's own KindJoin event. Events up to Seq that follow are history.
 type Welcome struct {

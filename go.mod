@@ -2,4 +2,8 @@ module example.com/chatroom
 
 go 1.26.0
 
-require golang.org/x/text v0.43.0
+require (
+	github.com/google/go-cmp v0.7.0
+	go.uber.org/goleak v1.3.0
+	golang.org/x/text v0.43.0
+)

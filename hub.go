@@ -279,7 +279,7 @@ func (r *room) seatLocked(m *member) *seat {
 	s := &seat{room: r, member: m, nick: m.nick}
 	oldest := r.log.next // without history: the member's own join
 	if len(r.talk) > 0 && r.talks > 0 {
-		oldest = r.first.Load()
+		oldest = r.oldestLocked()
 	}
 	e := Event{Kind: KindJoin, From: m.nick, Member: m.number}
 	r.pins++

@@ -141,6 +141,8 @@ func (t *typist) take(ctx context.Context, line []byte) {
 		t.refuse(err)
 	case e.Kind == KindWelcome:
 		t.room = e.Room
+	case e.Kind == KindLeave && e.Room == t.room:
+		t.room = "" // the only room left, if there is one
 	case e.Kind == KindMembers, e.Kind == KindRooms, e.Kind == KindPong:
 		t.c.Reply(e)
 	}

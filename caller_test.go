@@ -1,0 +1,113 @@
+package chatroom_test
+
+import (
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/chatroom"
+)
+
+// A caller talks to a server over a net.Pipe, in a bubble of testing/synctest. It always reads.
+type caller struct {
+	t    testing.TB
+	conn net.Conn
+
+	mu     sync.Mutex
+	heard  []byte // and not asked for yet
+	hungUp bool   // by the server
+}
+
+// hostBubble returns a server that is closed before the bubble ends. Lines of its text front tell the time in UTC.
+func hostBubble(t testing.TB, opts ...chatroom.Option) chatroom.Server {
+	t.Helper()
+	srv, err := chatroom.New(append([]chatroom.Option{builtIn()}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { srv.Close() })
+	return srv
+}
+
+// builtIn is the default fronts, and others, with the text front's clock in UTC.
+func builtIn(others ...chatroom.Front) chatroom.Option {
+	return chatroom.WithFronts(append(others, chatroom.JSONFront{}, clockFront)...)
+}
+
+var clockFront = chatroom.TextFront{Home: "lobby", Location: time.UTC}
+
+// call connects to the server.
+func call(t testing.TB, srv chatroom.Server) *caller {
+	near, far := net.Pipe()
+	c := &caller{t: t, conn: near}
+	var running sync.WaitGroup
+	running.Go(func() { _ = srv.ServeConn(t.Context(), far) }) // how it ended is seen on the pipe
+	running.Go(c.listen)
+	t.Cleanup(func() {
+		near.Close()
+		running.Wait()
+	})
+	return c
+}
+
+func (c *caller) listen() {
+	buf := make([]byte, 4096)
+	for {
+		n, err := c.conn.Read(buf)
+		c.mu.Lock()
+		c.heard = append(c.heard, buf[:n]...)
+		c.hungUp = err != nil
+		c.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// send sends lines.
+func (c *caller) send(lines ...string) {
+	for _, line := range lines {
+		c.sendRaw(line + "\n")
+	}
+}
+
+// sendRaw sends what the server takes of s.
+func (c *caller) sendRaw(s string) {
+	_, _ = c.conn.Write([]byte(s)) // a server that hangs up is seen by listen
+	synctest.Wait()
+}
+
+// hear returns everything heard since the last time.
+func (c *caller) hear() string {
+	synctest.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := string(c.heard)
+	c.heard = nil
+	return s
+}
+
+// lines returns the lines heard since the last time.
+func (c *caller) lines() []string {
+	c.t.Helper()
+	s := c.hear()
+	if s == "" {
+		return nil
+	}
+	body, ended := strings.CutSuffix(s, "\n")
+	if !ended {
+		c.t.Fatalf("heard a line without an end: %q", s)
+	}
+	return strings.Split(body, "\n")
+}
+
+// gone reports whether the server has hung up.
+func (c *caller) gone() bool {
+	synctest.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.hungUp
+}

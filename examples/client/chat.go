@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	"example.com/chatroom"
+)
+
+// chat shows what happens until the member has left: when the input ends, when ctx does, or when
+// the server says so. It returns the reason; an Error has been shown.
+func chat(ctx context.Context, c chatroom.Client, s *screen) error {
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	ctx = context.WithoutCancel(ctx) // what came before the end is still shown
+	s.setPrompt(c.Self().Nick)
+	t := typist{client: c, screen: s, failed: make(chan error, 1)}
+	go t.run(ctx) // nobody waits for it: reading from a terminal cannot be given up
+	for {
+		e, err := c.Receive(ctx)
+		if reason, over := errors.AsType[*chatroom.Error](err); over {
+			e = chatroom.Event{Kind: chatroom.KindBye, Err: reason}
+		}
+		s.setPrompt(c.Self().Nick)
+		s.show(&e)
+		if err == nil {
+			continue
+		}
+		select {
+		case err = <-t.failed:
+		default:
+		}
+		return err
+	}
+}
+
+// A typist sends what is typed.
+type typist struct {
+	client chatroom.Client
+	screen *screen
+	room   string     // that lines are said in; empty means the only one there is
+	failed chan error // holds what made reading fail, if anything did
+}
+
+// run sends lines until there are no more, and leaves.
+func (t *typist) run(ctx context.Context) {
+	for {
+		line, err := t.screen.readLine()
+		if err != nil {
+			if err != io.EOF {
+				t.failed <- err
+			}
+			// A refusal can only mean that the member has left already.
+			_, _ = t.client.Send(ctx, chatroom.Quit(""))
+			return
+		}
+		if strings.TrimSpace(line) != "" {
+			t.take(ctx, line)
+		}
+	}
+}
+
+// take does what a line says.
+func (t *typist) take(ctx context.Context, line string) {
+	cmd, err := chatroom.ParseLine(line)
+	if err != nil {
+		t.screen.refuse(err)
+		return
+	}
+	if cmd.Verb == chatroom.VerbHelp {
+		t.notice(chatroom.Help(t.client.Self().Role))
+		return
+	}
+	if cmd.Room == "" {
+		cmd.Room = t.room
+	}
+	e, err := t.client.Send(ctx, cmd)
+	switch {
+	case cmd.Verb == chatroom.VerbJoin && errors.Is(err, chatroom.ErrInRoom):
+		t.room = cmd.Room
+		t.notice("What you type is said in " + t.room + " now.")
+	case err != nil:
+		t.screen.refuse(err)
+	case e.Kind == chatroom.KindWelcome:
+		t.room = e.Room
+	case e.Kind == chatroom.KindLeave && strings.EqualFold(e.Room, t.room):
+		t.room = ""
+	case e.Kind == chatroom.KindMembers, e.Kind == chatroom.KindRooms, e.Kind == chatroom.KindPong:
+		t.screen.show(&e) // an answer, which Receive does not return
+	}
+}
+
+func (t *typist) notice(text string) {
+	t.screen.show(&chatroom.Event{Kind: chatroom.KindNotice, Text: text})
+}

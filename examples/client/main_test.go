@@ -1,0 +1,236 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"example.com/chatroom"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// serve serves on a port of its own.
+func serve(t *testing.T, opts ...chatroom.Option) (srv chatroom.Server, addr string) {
+	t.Helper()
+	srv, err := chatroom.New(opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	t.Cleanup(func() {
+		srv.Close()
+		<-served
+	})
+	return srv, l.Addr().String()
+}
+
+// A program is run, between pipes.
+type program struct {
+	stdin          *os.File
+	stdout, stderr *bufio.Reader
+	stop           context.CancelFunc
+	exit           chan int
+}
+
+func start(t *testing.T, args ...string) *program {
+	t.Helper()
+	t.Setenv("USER", "")
+	ctx, stop := context.WithCancel(t.Context())
+	in, keys := pipe(t)
+	out, outEnd := pipe(t)
+	errs, errsEnd := pipe(t)
+	p := &program{keys, bufio.NewReader(out), bufio.NewReader(errs), stop, make(chan int, 1)}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		p.exit <- run(ctx, args, in, outEnd, errsEnd)
+		outEnd.Close()
+		errsEnd.Close()
+	}()
+	t.Cleanup(func() {
+		stop()
+		keys.Close()
+		<-ended
+	})
+	return p
+}
+
+func pipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(); w.Close() })
+	return r, w
+}
+
+// exits checks how the program ends, and returns what it said before that.
+func (p *program) exits(t *testing.T, code int) (stdout, stderr string) {
+	t.Helper()
+	if got := <-p.exit; got != code {
+		t.Errorf("exit code %d, want %d", got, code)
+	}
+	out, _ := io.ReadAll(p.stdout)
+	errs, _ := io.ReadAll(p.stderr)
+	return string(out), string(errs)
+}
+
+// sees reads lines up to one that ends in text.
+func sees(t *testing.T, r *bufio.Reader, text string) {
+	t.Helper()
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			t.Fatalf("no %q: %v", text, err)
+		}
+		if strings.HasSuffix(line, text+"\n") {
+			return
+		}
+	}
+}
+
+func TestPipedLinesAreSaidAndAcknowledgedBeforeLeaving(t *testing.T) {
+	_, addr := serve(t)
+	p := start(t, "-addr", addr, "-nick", "ann", "-room", "tea")
+	fmt.Fprint(p.stdin, "one\r\n\n/frobnicate\n/me waves\n/rooms\nthe last line has no end")
+	p.stdin.Close()
+	stdout, stderr := p.exits(t, 0)
+	for _, want := range []string{
+		"--- You are ann, in tea.\n", "--> ann joined\n", " <ann> one\n", " * ann waves\n",
+		"--- tea (1)\n", " <ann> the last line has no end\n",
+	} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q in %q", want, stdout)
+		}
+	}
+	if strings.Contains(stdout, "\x1b") {
+		t.Errorf("a pipe got colours: %q", stdout)
+	}
+	if want := "!!! unknown command; /help lists those there are, // says a slash.\n"; stderr != want {
+		t.Errorf("stderr %q, want %q", stderr, want)
+	}
+}
+
+func TestFarewellIsShown(t *testing.T) {
+	srv, addr := serve(t)
+	p := start(t, "-addr", addr, "-nick", "ann")
+	sees(t, p.stdout, "ann joined")
+	if err := srv.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	stdout, _ := p.exits(t, 1)
+	if want := "--- Goodbye: the server is shutting down.\n"; stdout != want {
+		t.Errorf("stdout %q, want %q", stdout, want)
+	}
+}
+
+func TestInterruptLeaves(t *testing.T) {
+	_, addr := serve(t)
+	p := start(t, "-addr", addr, "-nick", "ann")
+	sees(t, p.stdout, "ann joined")
+	p.stop()
+	if stdout, _ := p.exits(t, 0); stdout != "--- Goodbye.\n" {
+		t.Errorf("stdout %q", stdout)
+	}
+}
+
+func TestExitCodesTellWrongUsageFromFailure(t *testing.T) {
+	srv, addr := serve(t)
+	if _, err := srv.Join(t.Context(), chatroom.Identity{Nick: "ann"}); err != nil {
+		t.Fatal(err)
+	}
+	empty := filepath.Join(t.TempDir(), "empty.pem")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		args []string
+		code int
+		says string
+	}{
+		{"help", []string{"-help"}, 0, "-addr host:port"},
+		{"an unknown flag", []string{"-frobnicate"}, 2, "-frobnicate"},
+		{"an argument", []string{"-nick", "bob", addr}, 2, "unexpected argument"},
+		{"no nick and nobody to ask", []string{"-addr", addr}, 2, "-nick is missing"},
+		{"nobody listens", []string{"-addr", "127.0.0.1:1", "-nick", "bob"}, 1, "refused"},
+		{"no certificates", []string{"-nick", "bob", "-ca", empty}, 1, "no certificates in"},
+		{"no file of certificates", []string{"-nick", "bob", "-ca", empty + "x"}, 1, "read certificates"},
+		{"a server without TLS", []string{"-addr", addr, "-nick", "bob", "-tls"}, 1, "tls"},
+		{"a nick in use", []string{"-addr", addr, "-nick", "Ann"}, 1, "!!! Ann is taken"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			stdout, stderr := start(t, c.args...).exits(t, c.code)
+			if stdout != "" || !strings.Contains(stderr, c.says) {
+				t.Errorf("it said %q and %q, want %q", stdout, stderr, c.says)
+			}
+		})
+	}
+}
+
+func TestInputThatCannotBeReadIsAFailure(t *testing.T) {
+	_, addr := serve(t)
+	dir, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	var stderr strings.Builder
+	if code := run(t.Context(), []string{"-addr", addr, "-nick", "ann"}, dir, null, &stderr); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	if !strings.HasPrefix(stderr.String(), "client: read ") {
+		t.Errorf("stderr %q", &stderr)
+	}
+}
+
+func TestHostileServerCannotReachTheTerminal(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	const evil = `\u001b]0;owned\u0007\u009b2J\u007f\r`
+	conversation := strings.ReplaceAll(`{"type":"welcome","version":1,"seq":1,"room":"lobbyE","nick":"annE","member":1,"motd":"E"}
+{"type":"join","seq":1,"room":"lobbyE","from":"annE","member":1}
+{"type":"message","seq":2,"room":"lobbyE","from":"bobE","member":2,"text":"E"}
+{"type":"frobnicate","seq":3,"room":"lobbyE","text":"E"}
+{"type":"bye","code":"banned","text":"E"}
+`, "E", evil)
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		bufio.NewReader(conn).ReadString('\n')
+		io.WriteString(conn, conversation)
+	}()
+	p := start(t, "-addr", l.Addr().String(), "-nick", "ann")
+	stdout, stderr := p.exits(t, 1)
+	if said := stdout + stderr; strings.ContainsAny(said, "\x1b\a\u009b\x7f\r") {
+		t.Errorf("it printed %q", said)
+	}
+	if want := "<bob\ufffd]0;owned\ufffd\ufffd2J\ufffd\ufffd> \ufffd]0;owned"; !strings.Contains(stdout, want) {
+		t.Errorf("no %q in %q", want, stdout)
+	}
+}

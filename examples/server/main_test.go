@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestWrongUsageExitsWithTwo(t *testing.T) {
+	for name, args := range map[string][]string{
+		"an unknown flag":         {"-frobnicate"},
+		"an argument":             {"5555"},
+		"a negative history":      {"-history", "-1"},
+		"a level nobody knows":    {"-log-level", "loud"},
+		"a certificate alone":     {"-tls-cert", "cert.pem"},
+		"a certificate's key too": {"-tls-key", "key.pem"},
+	} {
+		t.Run(name, func(t *testing.T) { fails(t, 2, args...) })
+	}
+}
+
+func TestFailureExitsWithOne(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	nowhere := filepath.Join(t.TempDir(), "nowhere.pem")
+	for name, args := range map[string][]string{
+		"a port that is taken":          {"-addr", taken.Addr().String()},
+		"an address that is none":       {"-addr", "lobby"},
+		"a room name that is none":      {"-room", "a\nb"},
+		"a certificate that is missing": {"-tls-cert", nowhere, "-tls-key", nowhere},
+	} {
+		t.Run(name, func(t *testing.T) { fails(t, 1, args...) })
+	}
+}
+
+// fails checks that a server does not come up, and says why.
+func fails(t *testing.T, code int, args ...string) {
+	t.Helper()
+	var stderr strings.Builder
+	if got := run(t.Context(), args, &stderr); got != code {
+		t.Errorf("exit code %d, want %d; it said %q", got, code, &stderr)
+	}
+	if stderr.Len() == 0 {
+		t.Error("it does not say what is wrong")
+	}
+}
+
+func TestHelpIsNoFailure(t *testing.T) {
+	var stderr strings.Builder
+	if code := run(t.Context(), []string{"-help"}, &stderr); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	if !strings.Contains(stderr.String(), "-addr host:port") {
+		t.Errorf("no help on -addr in %q", &stderr)
+	}
+}
+
+func TestMembersAreToldWhenTheServerStops(t *testing.T) {
+	srv := start(t, "-motd", "be kind", "-room", "den")
+	ann := srv.join(t, "ann", nil)
+	sees(t, ann, "You are ann, in den.", "be kind", "ann joined")
+	srv.stop()
+	sees(t, ann, "Goodbye: the server is shutting down.")
+	if code := <-srv.exit; code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+}
+
+func TestHistoryZeroShowsNothingEarlier(t *testing.T) {
+	for _, shown := range []int{0, 1} {
+		srv := start(t, "-history", fmt.Sprint(shown))
+		ann := srv.join(t, "ann", nil)
+		fmt.Fprintln(ann, "first\nsecond")
+		sees(t, ann, "<ann> second\n")
+		bob := srv.join(t, "bob", nil)
+		before := sees(t, bob, "bob joined")
+		if got := strings.Count(before, "<ann>"); got != shown {
+			t.Errorf("-history %d showed %d messages: %q", shown, got, before)
+		}
+	}
+}
+
+func TestServesTLS(t *testing.T) {
+	cert, key, roots := certificate(t)
+	srv := start(t, "-tls-cert", cert, "-tls-key", key)
+	ann := srv.join(t, "ann", &tls.Config{RootCAs: roots})
+	sees(t, ann, "You are ann, in lobby.")
+}
+
+// A server is run, on a port of its own.
+type server struct {
+	addr string
+	stop context.CancelFunc
+	exit chan int
+}
+
+var address = regexp.MustCompile(`127\.0\.0\.1:\d+`)
+
+func start(t *testing.T, args ...string) *server {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	r, w := io.Pipe()
+	s := &server{stop: cancel, exit: make(chan int, 1)}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.exit <- run(ctx, append([]string{"-addr", "127.0.0.1:0"}, args...), w)
+		w.Close()
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	stderr := bufio.NewReader(r)
+	for s.addr == "" {
+		line, err := stderr.ReadString('\n')
+		if err != nil {
+			t.Fatalf("no address: %v, exit code %d", err, <-s.exit)
+		}
+		s.addr = address.FindString(line)
+	}
+	go io.Copy(io.Discard, stderr) // ends with run
+	return s
+}
+
+// join joins as somebody with nc does, or with openssl s_client.
+func (s *server) join(t *testing.T, nick string, conf *tls.Config) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if conf != nil {
+		conf.ServerName = "127.0.0.1"
+		conn = tls.Client(conn, conf)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	sees(t, conn, "Your nickname: ")
+	fmt.Fprintln(conn, nick)
+	return conn
+}
+
+// sees reads on until it has seen these texts, one after another, and returns what it read.
+func sees(t *testing.T, conn net.Conn, texts ...string) string {
+	t.Helper()
+	var all, read []byte
+	for _, text := range texts {
+		for !strings.Contains(string(read), text) {
+			b := make([]byte, 1)
+			if _, err := conn.Read(b); err != nil {
+				t.Fatalf("no %q: %v after %q", text, err, read)
+			}
+			all, read = append(all, b...), append(read, b...)
+		}
+		read = nil
+	}
+	return string(all)
+}
+
+// certificate makes a certificate for 127.0.0.1, in files and as a pool.
+func certificate(t *testing.T) (cert, key string, roots *x509.CertPool) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(time.Hour),
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA:         true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	roots = x509.NewCertPool()
+	roots.AppendCertsFromPEM(text)
+	for path, b := range map[string][]byte{
+		cert: text,
+		key:  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}),
+	} {
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cert, key, roots
+}

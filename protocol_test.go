@@ -1,0 +1,97 @@
+package chatroom_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// What the protocol consists of is found in the source and looked up in the tables.
+func TestPROTOCOLNamesEverything(t *testing.T) {
+	text := readFile(t, "PROTOCOL.md")
+	for _, names := range []struct{ heading, file, kind string }{
+		{"## Errors", "errors.go", "Code"},
+		{"## Events", "event.go", "Kind"},
+		{"## Commands", "event.go", "Verb"},
+	} {
+		_, section, _ := strings.Cut(text, "\n"+names.heading+"\n")
+		section, _, _ = strings.Cut(section, "\n## ")
+		values := constants(t, names.file, names.kind)
+		if len(values) < 10 {
+			t.Errorf("%s has %d constants of type %s", names.file, len(values), names.kind)
+		}
+		for _, value := range values {
+			if !strings.Contains(section, "\n| `"+value+"` |") {
+				t.Errorf("the table under %q lacks %s", names.heading, value)
+			}
+		}
+	}
+	for _, field := range fieldNames(t, "json.go") {
+		if !strings.Contains(text, "`"+field+"`") {
+			t.Errorf("PROTOCOL.md does not mention the field %s", field)
+		}
+	}
+}
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func parse(t *testing.T, name string) *ast.File {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// constants returns the values of a file's string constants of that type.
+func constants(t *testing.T, name, kind string) (values []string) {
+	t.Helper()
+	ast.Inspect(parse(t, name), func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || len(spec.Values) != 1 {
+			return true
+		}
+		typ, named := spec.Type.(*ast.Ident)
+		value, literal := spec.Values[0].(*ast.BasicLit)
+		if named && literal && typ.Name == kind {
+			values = append(values, unquote(t, value))
+		}
+		return true
+	})
+	return values
+}
+
+// fieldNames returns the names in a file's json tags.
+func fieldNames(t *testing.T, name string) (names []string) {
+	t.Helper()
+	ast.Inspect(parse(t, name), func(n ast.Node) bool {
+		if field, ok := n.(*ast.Field); ok && field.Tag != nil {
+			tag, _, _ := strings.Cut(reflect.StructTag(unquote(t, field.Tag)).Get("json"), ",")
+			names = append(names, tag)
+		}
+		return true
+	})
+	return names
+}
+
+func unquote(t *testing.T, lit *ast.BasicLit) string {
+	t.Helper()
+	s, err := strconv.Unquote(lit.Value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}

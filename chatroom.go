@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -275,7 +276,7 @@ func (s *server) run(ctx context.Context, c *Conn, fronts []Front) error {
 		fronts = s.fronts
 	}
 	err := c.serve(ctx, fronts)
-	if errors.Is(err, ErrClosed) {
+	if errors.Is(err, ErrClosed) || errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err

@@ -50,6 +50,25 @@ func TestWhatATextMayHold(t *testing.T) {
 	})
 }
 
+func TestNoControlCharacterIsRelayed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ann := joinAs(t, hostBubble(t), "ann")
+		for r := range rune(0x3000) {
+			if !unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp) || r == '\t' {
+				continue
+			}
+			e, err := ann.Send(t.Context(), chatroom.Say("", "a"+string(r)+"b"))
+			if err != nil {
+				t.Fatalf("%U: %v", r, err)
+			}
+			if shown := strings.TrimSuffix(strings.TrimPrefix(e.Text, "a"), "b"); utf8.RuneCountInString(shown) != 1 || shown == string(r) {
+				t.Errorf("%U is shown as %q", r, shown)
+			}
+			checkLine(t, e.Text, false)
+		}
+	})
+}
+
 func TestWhatATextIsRefusedFor(t *testing.T) {
 	tests := []struct {
 		name, text string

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -162,11 +163,10 @@ func parseRequest(line []byte) (req request, err error) {
 		return req, &Error{Code: CodeTextInvalid, Text: "a line must be UTF-8"}
 	}
 	if err := json.Unmarshal(line, &req); err != nil {
-		req.ID = ""
 		if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && t.Field != "" {
 			return req, &Error{Code: CodeBadRequest, Text: "the field " + t.Field + " may not be a " + t.Value}
 		}
-		return req, &Error{Code: CodeBadRequest, Text: "a line must be one JSON object"}
+		return request{}, &Error{Code: CodeBadRequest, Text: "a line must be one JSON object"}
 	}
 	if req.Type == "" {
 		return req, &Error{Code: CodeBadRequest, Text: "the field type is missing"}
@@ -225,7 +225,7 @@ func (o object) seconds(name string, d time.Duration) object {
 	if d == 0 {
 		return o
 	}
-	return strconv.AppendFloat(o.key(name), d.Seconds(), 'f', -1, 64)
+	return strconv.AppendFloat(o.key(name), float64(d.Milliseconds())/1000, 'f', -1, 64)
 }
 
 func appendEvent(dst []byte, e *Event) []byte {
@@ -345,7 +345,7 @@ type wireEvent struct {
 	RetryAfter float64      `json:"retry_after"`
 	History    int          `json:"history"`
 	Epoch      string       `json:"epoch"`
-	Role       Role         `json:"role"`
+	Role       wireRole     `json:"role"`
 	Topic      string       `json:"topic"`
 	MOTD       string       `json:"motd"`
 	Members    []wireMember `json:"members"`
@@ -355,9 +355,19 @@ type wireEvent struct {
 }
 
 type wireMember struct {
-	Nick   string `json:"nick"`
-	Member uint64 `json:"member"`
-	Role   Role   `json:"role"`
+	Nick   string   `json:"nick"`
+	Member uint64   `json:"member"`
+	Role   wireRole `json:"role"`
+}
+
+// A wireRole is a Role; one that a later version may know is read as RoleMember.
+type wireRole Role
+
+func (r *wireRole) UnmarshalText(b []byte) error {
+	var known Role
+	_ = known.UnmarshalText(b) // an unknown one leaves RoleMember
+	*r = wireRole(known)
+	return nil
 }
 
 type wireRoom struct {
@@ -389,7 +399,7 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 	case KindWelcome:
 		e.Seq = 0
 		e.Welcome = &Welcome{
-			Seq: w.Seq, History: w.History, Epoch: w.Epoch, Topic: w.Topic, MOTD: w.MOTD, Role: w.Role,
+			Seq: w.Seq, History: w.History, Epoch: w.Epoch, Topic: w.Topic, MOTD: w.MOTD, Role: Role(w.Role),
 			Members: memberInfos(w.Members), Count: w.Count,
 			Limits: WireLimits{LineBytes: w.Limits.LineBytes, TextBytes: w.Limits.TextBytes, Idle: seconds(w.Limits.Idle)},
 		}
@@ -406,9 +416,9 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 func memberInfos(members []wireMember) []MemberInfo {
 	infos := make([]MemberInfo, len(members))
 	for i, m := range members {
-		infos[i] = MemberInfo(m)
+		infos[i] = MemberInfo{Nick: m.Nick, Member: m.Member, Role: Role(m.Role)}
 	}
 	return infos
 }
 
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+func seconds(s float64) time.Duration { return time.Duration(math.Round(s * float64(time.Second))) }

@@ -334,7 +334,7 @@ func FuzzJSONLine(f *testing.F) {
 		"", "{", "null", "[]", "{}", `"`, `{"type":"say"}`, `{"type":"say","text":"hi"}`, `{"type":"say","text":7}`,
 		`{"type":"join","nick":"eve"}`, `{"type":"join","room":"den"}`, `{"type":"leave"}`, `{"type":"quit","text":"\u0000"}`,
 		`{"type":"nick","nick":"eve"}`, `{"type":"pong"}`, `{"type":"help"}`, `{"type":"private","nick":"ann","text":"x"}`,
-		`{"type":"join","version":2}`, `{"TYPE":"rooms","id":"\n"}`, "{\"type\":\"say\",\"text\":\"\xff\"}", strings.Repeat("[", 8191),
+		`{"type":"join","version":2}`, `{"TYPE":"rooms","id":"\n"}`, "{\"type\":\"say\",\"text\":\"\xff\"}", "{\"type\":\"say\",\"id\":\"\x7f\u009b\"}", strings.Repeat("[", 8191),
 	} {
 		f.Add(line, line)
 	}

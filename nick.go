@@ -60,8 +60,15 @@ func checkName(what, name string) error {
 			return fmt.Errorf("%s may not contain %s", what, kind)
 		}
 	}
-	if _, err := precis.Nickname.CompareKey(name); err != nil {
+	key, err := precis.Nickname.CompareKey(name)
+	if err != nil {
 		return fmt.Errorf("%s may not contain these characters together", what)
+	}
+	// A fullwidth @ is an @ to whoever compares.
+	for _, r := range key {
+		if kind := badInName(r); kind != "" {
+			return fmt.Errorf("%s may not contain %s", what, kind)
+		}
 	}
 	return nil
 }
@@ -75,6 +82,8 @@ func badInName(r rune) string {
 		return fmt.Sprintf("the control character %U", r)
 	case unicode.IsSpace(r):
 		return "white space"
+	case r == '\u2800': // BRAILLE PATTERN BLANK
+		return fmt.Sprintf("the invisible character %U", r)
 	case unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector):
 		return fmt.Sprintf("the invisible character %U", r)
 	case !unicode.IsPrint(r):
@@ -92,7 +101,8 @@ func fold(name string) string {
 	if err != nil {
 		return name
 	}
-	return key
+	// The profile lowers Σ to σ wherever it stands, and leaves a final ς as it is.
+	return strings.ReplaceAll(key, "ς", "σ")
 }
 
 // roomKey folds a room's name as somebody typed it.

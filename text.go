@@ -136,6 +136,9 @@ func (t *typist) take(ctx context.Context, line []byte) {
 	switch {
 	case cmd.Verb == VerbJoin && errors.Is(err, ErrInRoom):
 		t.room = cmd.Room
+		if room, err := t.c.Send(ctx, Command{Verb: VerbRoom, Room: cmd.Room}); err == nil {
+			t.room = room.Room
+		}
 		t.c.Reply(Event{Kind: KindNotice, Text: "What you type is said in " + t.room + " now."})
 	case err != nil:
 		t.refuse(err)

@@ -3,15 +3,8 @@ package client_test
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
-	"math/big"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -24,153 +17,6 @@ import (
 	"example.com/chatroom"
 	"example.com/chatroom/client"
 )
-
-// A peer is the server's end of a connection, which the test plays.
-type peer struct {
-	t    *testing.T
-	conn net.Conn
-	in   *bufio.Reader
-}
-
-func newPeer(t *testing.T) (p *peer, clients net.Conn) {
-	there, here := net.Pipe()
-	t.Cleanup(func() { there.Close() })
-	return &peer{t, there, bufio.NewReader(there)}, here
-}
-
-// writes sends bytes, until the client has read them all.
-func (p *peer) writes(s string) {
-	p.t.Helper()
-	if _, err := io.WriteString(p.conn, s); err != nil {
-		p.t.Errorf("the peer writes: %v", err)
-	}
-}
-
-// says sends events.
-func (p *peer) says(events ...chatroom.Event) {
-	p.t.Helper()
-	p.writes(lines(events...))
-}
-
-func lines(events ...chatroom.Event) string {
-	var b []byte
-	for i := range events {
-		b = chatroom.JSONFront{}.AppendEvent(b, &events[i])
-	}
-	return string(b)
-}
-
-// hears reads one command.
-func (p *peer) hears() (cmd chatroom.Command) {
-	p.t.Helper()
-	line, err := p.in.ReadBytes('\n')
-	if err == nil {
-		err = cmd.UnmarshalJSON(line)
-	}
-	if err != nil {
-		p.t.Errorf("the peer reads %q: %v", line, err)
-	}
-	return cmd
-}
-
-var (
-	welcome = chatroom.Event{
-		Kind: chatroom.KindWelcome, Room: "lobby", Nick: "ann", Member: 1,
-		Welcome: &chatroom.Welcome{Seq: 1, Limits: chatroom.WireLimits{LineBytes: 8192, TextBytes: 4096}},
-	}
-	message = chatroom.Event{Kind: chatroom.KindMessage, Seq: 2, Room: "lobby", From: "ann", Member: 1, Text: "hello"}
-)
-
-// meet joins ann over a pipe to a peer.
-func meet(t *testing.T) (*client.Client, *peer) {
-	t.Helper()
-	p, conn := newPeer(t)
-	c, err := p.admit(conn, welcome)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		p.conn.Close() // it will not say goodbye
-		c.Close()
-	})
-	return c, p
-}
-
-// admit lets a client join, answering with those events.
-func (p *peer) admit(conn net.Conn, events ...chatroom.Event) (*client.Client, error) {
-	var answering sync.WaitGroup
-	defer answering.Wait()
-	answering.Go(func() {
-		if cmd := p.hears(); cmd.Verb != chatroom.VerbJoin || cmd.Nick != "ann" {
-			p.t.Errorf("the peer heard %+v", cmd)
-		}
-		p.says(events...)
-	})
-	return client.New(within(p.t), conn, client.WithNick("ann"))
-}
-
-// wantEvents receives the events that have come.
-func wantEvents(t *testing.T, c chatroom.Client, want ...chatroom.Event) {
-	t.Helper()
-	for _, w := range want {
-		if !wantEvent(t, c, w) {
-			t.FailNow()
-		}
-	}
-}
-
-func wantEvent(t *testing.T, c chatroom.Client, want chatroom.Event) bool {
-	t.Helper()
-	e, err := c.Receive(within(t))
-	ok := err == nil && e.Kind == want.Kind && e.Seq == want.Seq && e.Text == want.Text
-	if !ok {
-		t.Errorf("received %+v, %v; want %+v", e, err, want)
-	}
-	return ok
-}
-
-func wantEnd(t *testing.T, c chatroom.Client, want error) {
-	t.Helper()
-	if e, err := c.Receive(within(t)); !errors.Is(err, want) {
-		t.Errorf("Receive: %+v, %v; want %v", e, err, want)
-	}
-	if e, err := c.Send(within(t), chatroom.Say("", "late")); !errors.Is(err, want) {
-		t.Errorf("Send: %+v, %v; want %v", e, err, want)
-	}
-}
-
-// A result is what a Send in the background came to.
-type result struct {
-	event chatroom.Event
-	err   error
-}
-
-func sending(ctx context.Context, c chatroom.Client, cmd chatroom.Command) <-chan result {
-	done := make(chan result, 1)
-	go func() {
-		e, err := c.Send(ctx, cmd)
-		done <- result{e, err}
-	}()
-	return done
-}
-
-// bubbleHouse returns a server, and how to connect to it, for a test on the fake clock.
-func bubbleHouse(t *testing.T, opts ...chatroom.Option) (chatroom.Server, func() net.Conn) {
-	srv, err := chatroom.New(opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var serving sync.WaitGroup
-	t.Cleanup(func() {
-		srv.Close()
-		serving.Wait()
-	})
-	return srv, func() net.Conn {
-		here, there := net.Pipe()
-		serving.Go(func() { _ = srv.ServeConn(context.Background(), there) })
-		return here
-	}
-}
 
 func TestPromptForPeopleIsSkipped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -289,6 +135,9 @@ func TestGarbageEndsTheConnection(t *testing.T) {
 			p.writes(lines(message) + line + "\n")
 			wantEvents(t, c, welcome, message)
 			wantEnd(t, c, chatroom.ErrBadRequest)
+			if _, err := p.in.ReadByte(); err != io.EOF {
+				t.Errorf("the connection goes on: %v", err)
+			}
 		})
 	}
 }
@@ -625,112 +474,6 @@ func TestWhenWritingFailsTheFarewellStillCounts(t *testing.T) {
 		wantEvents(t, c, welcome)
 		wantEnd(t, c, chatroom.ErrTooSlow)
 	})
-}
-
-func TestDialOverTLS(t *testing.T) {
-	cert, roots := selfSigned(t, "chat.example")
-	srv, err := chatroom.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = srv.Serve(tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}})) })
-	defer serving.Wait()
-	defer srv.Close()
-
-	c, err := client.Dial(within(t), l.Addr().String(), client.WithNick("ann"),
-		client.WithTLS(&tls.Config{RootCAs: roots, ServerName: "chat.example"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Send(within(t), chatroom.Say("", "hello")); err != nil {
-		t.Errorf("Send: %v", err)
-	}
-	c.Close()
-	wantEvents(t, c, welcome, chatroom.Event{Kind: chatroom.KindJoin, Seq: 1}, message)
-	wantEnd(t, c, chatroom.ErrClosed)
-
-	// The name that is checked is the one in the address, unless another is given.
-	_, err = client.Dial(within(t), l.Addr().String(), client.WithNick("ann"), client.WithTLS(&tls.Config{RootCAs: roots}))
-	if _, ok := errors.AsType[x509.HostnameError](err); !ok {
-		t.Errorf("Dial without the certificate's name: %v", err)
-	}
-}
-
-// selfSigned returns a certificate for name, and the pool that trusts it.
-func selfSigned(t *testing.T, name string) (tls.Certificate, *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots
-}
-
-func TestPasswordAndAccountAreHandedOver(t *testing.T) {
-	srv, connect := bubbleHouse(t, chatroom.WithAuthenticator(chatroom.AuthenticatorFunc(
-		func(_ context.Context, req chatroom.AuthRequest) (chatroom.Identity, error) {
-			switch {
-			case req.Secret == "":
-				return chatroom.Identity{}, chatroom.ErrPasswordRequired
-			case req.Account != "ann@example" || req.Secret != "s3cret <&>":
-				return chatroom.Identity{}, chatroom.ErrUnauthorized
-			}
-			return chatroom.Identity{Nick: "Ann", Account: req.Account, Role: chatroom.RoleAdmin}, nil
-		})))
-	for _, try := range []struct {
-		password string
-		want     error
-	}{
-		{"", chatroom.ErrPasswordRequired},
-		{"guess", chatroom.ErrUnauthorized},
-		{"s3cret <&>", nil},
-	} {
-		c, err := client.New(within(t), connect(),
-			client.WithNick("ann"), client.WithAccount("ann@example"), client.WithPassword(try.password))
-		if !errors.Is(err, try.want) {
-			t.Errorf("with %q: %v; want %v", try.password, err, try.want)
-		}
-		if err != nil {
-			continue
-		}
-		if diff := cmp.Diff(srv.Members("lobby"), []chatroom.MemberInfo{c.Self()}); diff != "" {
-			t.Errorf("Self (-server +client):\n%s", diff)
-		}
-		if self := c.Self(); self.Nick != "Ann" || self.Role != chatroom.RoleAdmin {
-			t.Errorf("Self: %+v", self)
-		}
-		c.Close()
-	}
-}
-
-func TestDialNobody(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	if c, err := client.Dial(within(t), l.Addr().String(), client.WithNick("ann")); err == nil {
-		t.Errorf("joined %v", c.Self())
-	}
 }
 
 func FuzzReceive(f *testing.F) {

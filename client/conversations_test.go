@@ -386,6 +386,7 @@ var conversations = []struct {
 				}
 			}
 			bob.does(chatroom.Say("", "late"))
+			bob.does(chatroom.Command{})
 			bob.ends()
 			bob.ends()
 			ann.until(chatroom.KindLeave, "bob")
@@ -398,6 +399,7 @@ var conversations = []struct {
 			ann < join lobby/1 ann
 			bob say message lobby/3 bob hello
 			bob say ! closed
+			bob  ! closed
 			bob < welcome lobby/0 bob seq=2 history=0 topic="" +ann +bob
 			bob < join lobby/2 bob
 			bob < message lobby/3 bob hello

@@ -212,7 +212,7 @@ func unusableEdit(t *testing.T, spoil func(t *testing.T, path string)) {
 	s := openBans(t, path)
 	addBans(t, s, nickBan("a", "ann"))
 	good := fileText(t, path)
-	changes, result := watchBans(t.Context(), s)
+	_, result := watchBans(t.Context(), s)
 	spoil(t, path)
 	spoiled, _ := os.ReadFile(path)
 

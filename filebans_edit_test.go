@@ -237,7 +237,7 @@ func unusableEdit(t *testing.T, spoil func(t *testing.T, path string)) {
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())
-	changes, result = watchBans(ctx, s)
+	_, result = watchBans(ctx, s)
 	time.Sleep(time.Minute)
 	if len(result) > 0 {
 		t.Fatalf("Watch told it twice: %v", <-result)
@@ -246,7 +246,7 @@ func unusableEdit(t *testing.T, spoil func(t *testing.T, path string)) {
 	if worse, ok := errors.AsType[*chatroom.CorruptError](awaitResult(t, result)); !ok || worse.Line != 3 {
 		t.Errorf("Watch returned %v", worse)
 	}
-	changes, result = watchBans(ctx, s)
+	changes, result := watchBans(ctx, s)
 	replaceFile(t, path, good+`{"id":"c","kind":"nick","value":"carl"}`)
 	awaitChange(t, changes)
 	wantBans(t, s, nickBan("a", "ann"), nickBan("c", "carl"))

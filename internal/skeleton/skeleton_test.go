@@ -90,7 +90,7 @@ func TestKey(t *testing.T) {
 
 // In capitals or in lower case some of the pairs look different, and their Keys with them.
 func TestEveryConfusablePairThatANickCanHaveSharesAKey(t *testing.T) {
-	const wantPairs, wantUpper, wantLower = 4574, 125, 162
+	const leastPairs, mostUpper, mostLower = 4500, 125, 162
 	pairs, upper, lower := 0, 0, 0
 	for c, p := range mappings() {
 		a, b := "x"+c+"y", "x"+p+"y"
@@ -111,9 +111,9 @@ func TestEveryConfusablePairThatANickCanHaveSharesAKey(t *testing.T) {
 			lower++
 		}
 	}
-	if pairs != wantPairs || upper != wantUpper || lower != wantLower {
-		t.Errorf("%d pairs, %d of which differ in capitals and %d in lower case; want %d, %d, %d",
-			pairs, upper, lower, wantPairs, wantUpper, wantLower)
+	if pairs < leastPairs || upper > mostUpper || lower > mostLower {
+		t.Errorf("%d pairs, %d of which differ in capitals and %d in lower case; want at least %d, at most %d and %d",
+			pairs, upper, lower, leastPairs, mostUpper, mostLower)
 	}
 }
 

@@ -29,7 +29,8 @@ func (f AuthenticatorFunc) Authenticate(ctx context.Context, req AuthRequest) (I
 type AuthRequest struct {
 	Nick    string // as typed; already found valid
 	Account string // empty when none was named
-	// Current is who asks, when it is a member who wants another nick; nil at the door.
+	// Current is who asks, when it is a member who wants another nick; nil at the door. There is
+	// no Secret then: the question is whether that identity may have the nick.
 	Current *Identity
 	Secret  string // a password or token; empty when none was given. Never log it.
 	Addr    net.Addr
@@ -49,7 +50,9 @@ type Admitter interface {
 type Refresher interface {
 	Authenticator
 	// Watch calls changed with each account that was revoked or whose role may have changed,
-	// until ctx ends, and returns ctx's error then.
+	// from whatever goroutines, until ctx ends, and returns ctx's error then. Any other error
+	// means that watching failed: the server logs it, asks about every account, and watches again after a
+	// while.
 	Watch(ctx context.Context, changed func(account string)) error
 	// Refresh returns what id is now. An error ends the member, who is told it if it is an
 	// *Error.
@@ -57,7 +60,8 @@ type Refresher interface {
 }
 
 // ErrNoAccount is what an Authenticator returns about somebody it does not know and does not
-// claim: FirstOf asks the next one then. A peer is told ErrUnauthorized.
+// claim: FirstOf asks the next one then. A peer who gave no secret is told ErrPasswordRequired,
+// and ErrUnauthorized otherwise.
 var ErrNoAccount = errors.New("chatroom: no such account")
 
 // OpenDoor is the default Authenticator: everybody may join, as a guest with RoleMember and the

@@ -67,13 +67,14 @@ type Server interface {
 // with ErrTooSlow.
 type Client interface {
 	// Send carries out cmd and returns the event it led to, once the room has ordered it. A
-	// refusal is an Error; the room has not changed then. A member that has ended gets
-	// the reason.
+	// refusal is an Error; the room has not changed then. A member that has ended gets the
+	// reason, which Receive returns too.
 	Send(ctx context.Context, cmd Command) (Event, error)
 	// Receive returns the next event: first a KindWelcome, then the room's history and what
 	// happens from then on, what the member itself does included. Once the member has ended and
 	// everything before that is received, it returns the reason, an Error. Ending ctx gives up this Receive
-	// and nothing else.
+	// and nothing else. The events of one room come in its order, and what one member says in a
+	// room and in private comes in the order it was said; between rooms there is no order.
 	Receive(ctx context.Context) (Event, error)
 	// Self returns the member as others see it now.
 	Self() MemberInfo

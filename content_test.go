@@ -81,7 +81,8 @@ func TestWhatATextIsRefusedFor(t *testing.T) {
 		{"overlong", "\xc0\x8a", chatroom.ErrTextInvalid},
 		{"too long", strings.Repeat("a", 101), chatroom.ErrTextTooLong},
 		{"too long once its control characters are shown", strings.Repeat("\a", 34), chatroom.ErrTextTooLong},
-		{"too long once it is closed", strings.Repeat("\u202e", 17), chatroom.ErrTextTooLong},
+		{"too long once it is closed", strings.Repeat("\u202e", 17) + "a", chatroom.ErrTextTooLong},
+		{"nothing to see", "\u200b\u202e\ufe0f \u2800", chatroom.ErrTextInvalid},
 	}
 	synctest.Test(t, func(t *testing.T) {
 		ann := joinAs(t, hostBubble(t, chatroom.WithLimits(chatroom.Limits{TextBytes: 100})), "ann")

@@ -105,8 +105,8 @@ func field(line []byte, name string) string {
 	return string(bytes.Trim(rest[:end], `"`))
 }
 
-// roomy lets members of a busy machine fall further behind than a server would.
-var roomy = chatroom.Limits{Lag: 64 << 20, Write: time.Minute}
+// roomy lets members of a busy machine fall further behind and say less than a server would.
+var roomy = chatroom.Limits{Lag: 64 << 20, Write: time.Minute, Idle: time.Hour}
 
 func TestEveryMemberSeesOneOrder(t *testing.T) {
 	const members, senders = 50, 4
@@ -487,7 +487,7 @@ func TestAPanickingAuthenticatorCostsItsCallerOnly(t *testing.T) {
 }
 
 func TestShutdownTellsEverybodyWhoReads(t *testing.T) {
-	srv, addr := host(t, chatroom.WithLimits(chatroom.Limits{Lag: 16 << 20}))
+	srv, addr := host(t, chatroom.WithLimits(chatroom.Limits{Lag: 16 << 20, Write: time.Minute, Idle: time.Hour}))
 	stuck := join(t, addr, "stuck")
 	stuck.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 	var told atomic.Int32
@@ -627,4 +627,76 @@ func TestNobodyIsCutOffByBeingTalkedTo(t *testing.T) {
 	if _, err := bob.Send(t.Context(), chatroom.Say("", "fine")); err != nil {
 		t.Errorf("bob: %v", err)
 	}
+}
+
+// TestWhoWasToldGoodbyeMayComeBackAtOnce checks that a farewell means that the nick is free, on
+// a server that is busy telling who is there.
+func TestWhoWasToldGoodbyeMayComeBackAtOnce(t *testing.T) {
+	srv, addr := host(t)
+	ctx, stop := context.WithCancel(t.Context())
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer stop()
+	for range 4 {
+		asking.Go(func() {
+			for ctx.Err() == nil {
+				srv.Stats()
+			}
+		})
+	}
+	for range 50 {
+		ann := join(t, addr, "ann")
+		ann.send(`{"type":"quit"}`)
+		ann.until(`"type":"bye"`)
+	}
+}
+
+// TestABurstWaitsForWhoHasFallenBehind has a member in process that takes nothing for a moment,
+// while the others say more than it may lag.
+func TestABurstWaitsForWhoHasFallenBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, err := chatroom.New(chatroom.WithLimits(chatroom.Limits{Lag: 16 << 10}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer srv.Close()
+		var clients []chatroom.Client
+		for i := range 5 {
+			c, err := srv.Join(t.Context(), chatroom.Identity{Nick: fmt.Sprint("m", i)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			clients = append(clients, c)
+		}
+		stalled := clients[4]
+		const messages = 500
+		var wg sync.WaitGroup
+		for i, c := range clients {
+			wg.Go(func() {
+				if c == stalled {
+					time.Sleep(400 * time.Millisecond)
+				}
+				for seen := 0; seen < messages; {
+					e, err := c.Receive(t.Context())
+					if err != nil {
+						t.Errorf("member %d: %v", i, err)
+						return
+					}
+					if e.Kind == chatroom.KindMessage {
+						seen++
+					}
+				}
+			})
+		}
+		start := time.Now()
+		for i := range messages {
+			if _, err := clients[0].Send(t.Context(), chatroom.Say("", strings.Repeat("x", i%100+1))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wg.Wait()
+		if took := time.Since(start); took > 500*time.Millisecond {
+			t.Errorf("the burst took %v", took)
+		}
+	})
 }

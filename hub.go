@@ -2,7 +2,6 @@ package chatroom
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -27,7 +26,8 @@ type room struct {
 	// begins with the oldest of them.
 	talk  []uint64
 	talks int // messages ever
-	pins  int // while there are any, nothing is let go
+	// pinned holds the number from which on nothing is let go while a seat is being given a place.
+	pinned map[*seat]uint64
 
 	streams atomic.Pointer[[]*stream] // replaced under mu
 	first   atomic.Uint64             // the oldest event kept; written under mu
@@ -41,6 +41,7 @@ type room struct {
 	// A room that lags as a whole makes its speakers wait.
 	size   atomic.Int32
 	behind atomic.Int32 // seats that lag by more than a quarter of what they may
+	grace  atomic.Int64 // until when, in Unix nanoseconds, speakers wait for any of them
 	calmMu sync.Mutex
 	calm   chan struct{} // closed when behind falls; nil while nobody waits
 }
@@ -61,7 +62,9 @@ type seat struct {
 	nick  string // guarded by room.mu: the nick the room's events give
 	index int    // guarded by room.rosterMu
 
-	marked int64 // guarded by member.mu: how far the member's box accounts for this seat
+	// Guarded by member.mu.
+	marked int64 // how far the member's box accounts for this seat
+	stood  bool  // the member has left the room
 
 	// Owned by the flush goroutine, or in process guarded by member.mu.
 	bytes  cursor[byte]
@@ -87,9 +90,9 @@ type stream struct {
 func newRoom(s *server, name string, fixed bool) *room {
 	r := &room{
 		srv: s, name: name, key: fold(name), epoch: newToken(), fixed: fixed,
-		seats: make(map[*member]*seat),
-		log:   newLog[entry](1),
-		talk:  make([]uint64, max(s.limits.History, 0)),
+		seats: make(map[*member]*seat), pinned: make(map[*seat]uint64),
+		log:  newLog[entry](1),
+		talk: make([]uint64, max(s.limits.History, 0)),
 	}
 	r.streams.Store(new([]*stream))
 	r.first.Store(1)
@@ -127,10 +130,12 @@ func (r *room) appendLocked(e *Event) {
 	r.log.commit(append(r.log.space(), entry{*e, cost}))
 	r.cost.Store(cost)
 	r.srv.stats.published.Add(1)
-	if r.pins == 0 {
-		r.first.Store(r.oldestLocked())
-		r.log.trim(r.first.Load())
+	keep := r.oldestLocked()
+	for _, number := range r.pinned {
+		keep = min(keep, number)
 	}
+	r.first.Store(keep)
+	r.log.trim(keep)
 }
 
 // oldestLocked returns the number of the event that history begins with.
@@ -179,6 +184,7 @@ func (s *seat) poke(limit int64) {
 		return
 	}
 	if lag > limit/4 && s.behind.CompareAndSwap(false, true) {
+		s.room.grace.Store(time.Now().Add(s.room.srv.limits.Write / 10).UnixNano())
 		s.room.behind.Add(1)
 	}
 	s.member.poke()
@@ -223,55 +229,65 @@ func (s *seat) caughtUp() {
 	r.calmMu.Unlock()
 }
 
-// hurried reports whether the speaker in s should let others catch up: at least half of the room
-// is far behind, or its own connection is. In process a member does not wait for itself, since
-// the goroutine that speaks may be the one that receives.
-func (s *seat) hurried() bool {
+// hurried returns for how long the speaker in s should let others catch up: for most when at least half
+// of the room is far behind, or its own connection is, and otherwise for what is left of the
+// grace that whoever fell behind last has. In process a member waits for itself no longer than
+// that, since the goroutine that speaks may be the one that receives.
+func (s *seat) hurried(most time.Duration) time.Duration {
 	behind, size := s.room.behind.Load(), s.room.size.Load()
+	if behind <= 0 {
+		return 0
+	}
 	if s.behind.Load() {
 		if s.stream != nil {
-			return true
+			return most
 		}
 		behind--
 	}
-	return behind > 0 && 2*behind >= size
+	if behind > 0 && 2*behind >= size {
+		return most
+	}
+	return min(most, time.Duration(s.room.grace.Load()-time.Now().UnixNano()))
 }
 
-// wait holds a speaker back while the room lags as a whole, so that a burst slows those who make
-// it and cuts off nobody who reads. It lasts for Limits.Write at most: by then a peer that takes
-// nothing is cut off.
+// wait holds a speaker back while others catch up, so that a burst slows those who make it and
+// cuts off nobody who reads. For a room that lags as a whole that is Limits.Write at most: by then
+// a peer that takes nothing is cut off. For a few who lag it is a tenth of that each time one falls
+// behind.
 func (s *seat) wait(ctx context.Context) error {
-	if !s.hurried() {
+	r := s.room
+	if s.hurried(r.srv.limits.Write) <= 0 {
 		return nil
 	}
-	r := s.room
-	ctx, cancel := context.WithTimeoutCause(ctx, r.srv.limits.Write, errWaited)
-	defer cancel()
-	for s.hurried() {
+	late := time.Now().Add(r.srv.limits.Write)
+	for {
+		d := s.hurried(time.Until(late))
+		if d <= 0 {
+			return nil
+		}
 		r.calmMu.Lock()
 		if r.calm == nil {
 			r.calm = make(chan struct{})
 		}
 		calm := r.calm
 		r.calmMu.Unlock()
-		if !s.hurried() {
-			break
+		if s.hurried(d) <= 0 {
+			return nil
 		}
+		timer := time.NewTimer(d)
 		select {
 		case <-calm:
+		case <-timer.C:
 		case <-s.member.ended:
+			timer.Stop()
 			return ErrClosed
 		case <-ctx.Done():
-			if context.Cause(ctx) == errWaited {
-				return nil
-			}
+			timer.Stop()
 			return ctx.Err()
 		}
+		timer.Stop()
 	}
-	return nil
 }
-
-var errWaited = errors.New("waited long enough")
 
 // seatLocked puts m into the room and returns its seat, which the member does not read from
 // before place, and pins the room until then. server.mu and r.mu must be held, and deliver called after they are released.
@@ -282,7 +298,7 @@ func (r *room) seatLocked(m *member) *seat {
 		oldest = r.oldestLocked()
 	}
 	e := Event{Kind: KindJoin, From: m.nick, Member: m.number}
-	r.pins++
+	r.pinned[s] = oldest
 	r.appendLocked(&e)
 	s.joined = e.Seq
 	s.events, _ = r.log.find(oldest)
@@ -331,16 +347,24 @@ func (s *seat) place() int {
 	} else {
 		s.pos.Store(oldest.cost - oldest.Event.cost())
 	}
-	s.room.pin(-1)
+	s.unpin()
 	return int(s.joined - oldest.Seq)
 }
 
-// pin keeps the room from letting events go while somebody is being given a place among them;
-// n is 1 to begin and -1 to end.
-func (r *room) pin(n int) {
-	r.mu.Lock()
-	r.pins += n
-	r.mu.Unlock()
+// pin keeps what the room orders from now on until unpin.
+func (s *seat) pin() {
+	s.room.mu.Lock()
+	if _, pinned := s.room.pinned[s]; !pinned {
+		s.room.pinned[s] = s.room.log.next
+	}
+	s.room.mu.Unlock()
+}
+
+// unpin lets the room let go of what it kept for the seat to be given a place.
+func (s *seat) unpin() {
+	s.room.mu.Lock()
+	delete(s.room.pinned, s)
+	s.room.mu.Unlock()
 }
 
 // removeLocked takes s out of the room; why, unless it is nil, becomes the event that tells the

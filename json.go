@@ -174,9 +174,16 @@ func parseRequest(line []byte) (req request, err error) {
 	return req, nil
 }
 
-// MarshalJSON returns the command as it goes on the wire.
+// MarshalJSON returns the command as it goes on the wire. What is not UTF-8 is refused with an
+// Error, as a server would.
 func (c Command) MarshalJSON() ([]byte, error) {
-	return json.Marshal(request{Type: string(c.Verb), ID: c.ID, Room: c.Room, Nick: c.Nick, Text: c.Text})
+	for _, s := range []string{string(c.Verb), c.ID, c.Room, c.Nick, c.Text} {
+		if !utf8.ValidString(s) {
+			return nil, &Error{Code: CodeTextInvalid, Text: "a text must be UTF-8"}
+		}
+	}
+	o := object("{").str("type", string(c.Verb)).str("id", c.ID).str("room", c.Room)
+	return append(o.str("nick", c.Nick).str("text", c.Text), '}'), nil
 }
 
 // UnmarshalJSON takes a command as it goes on the wire; its errors are Errors.

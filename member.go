@@ -109,7 +109,9 @@ func (m *member) markLocked() {
 func (m *member) sit(s *seat, welcome *Event) {
 	m.mu.Lock()
 	m.putLocked(welcome)
-	m.seats = append(m.seats, s)
+	if !s.stood {
+		m.seats = append(m.seats, s)
+	}
 	m.mu.Unlock()
 	m.poke()
 }
@@ -120,6 +122,7 @@ func (m *member) stand(s *seat) {
 	if m.reason == nil {
 		m.markLocked()
 	}
+	s.stood = true
 	m.seats = slices.DeleteFunc(m.seats, func(t *seat) bool { return t == s })
 	m.mu.Unlock()
 }
@@ -200,6 +203,7 @@ func (m *member) flush() {
 		err := m.drain()
 		if over := m.over(); err != nil || over != nil && m.idle() {
 			if err == nil {
+				<-m.left // who is told goodbye may come back at once, under the same nick
 				err = m.conn.write(m.encode(nil, &Event{Kind: KindBye, Time: now(), Err: over}))
 			} else {
 				m.end(writeError(err))

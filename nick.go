@@ -2,6 +2,7 @@ package chatroom
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -125,7 +126,7 @@ func cleanText(text string, max int) (string, error) {
 	if !utf8.ValidString(text) {
 		return "", &Error{Code: CodeTextInvalid, Text: "a text must be UTF-8"}
 	}
-	if text = strings.TrimRightFunc(text, unicode.IsSpace); text == "" {
+	if text = strings.TrimRightFunc(text, unicode.IsSpace); strings.IndexFunc(text, visible) < 0 {
 		return "", &Error{Code: CodeTextInvalid, Text: "there is nothing in that text"}
 	}
 	if len(text) <= max && strings.IndexFunc(text, needsCare) >= 0 {
@@ -138,6 +139,11 @@ func cleanText(text string, max int) (string, error) {
 		}
 	}
 	return text, nil
+}
+
+// visible reports whether there is anything to see of r, if only its picture.
+func visible(r rune) bool {
+	return !unicode.IsSpace(r) && !unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) && r != 0x2800
 }
 
 func needsCare(r rune) bool {
@@ -189,10 +195,8 @@ func balance(text string) string {
 			}
 		}
 	}
-	for i := len(open) - 1; i >= 0; i-- {
-		text += string(open[i])
-	}
-	return text
+	slices.Reverse(open)
+	return text + string(open)
 }
 
 // cleanID refuses an id that could not come back safely.

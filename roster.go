@@ -34,7 +34,7 @@ func (s *server) admit(ctx context.Context, m *member, room, id string) (Event, 
 		var welcome Event
 		if welcome, err = s.joinRoom(m, room, id, true); err == nil {
 			s.stats.joined.Add(1)
-			s.log.Info("member joined", "nick", m.nick, "member", m.number, "account", m.ident.Account, "addr", m.addr())
+			s.log.Info("member joined", m.attrs()...)
 			return welcome, nil
 		}
 	}
@@ -78,6 +78,18 @@ func (s *server) checkBans(m *member, key string) error {
 		}
 	}
 	return nil
+}
+
+// attrs returns what logs call the member.
+func (m *member) attrs() []any {
+	attrs := []any{"nick", m.nick, "member", m.number}
+	if m.ident.Account != "" {
+		attrs = append(attrs, "account", m.ident.Account)
+	}
+	if addr := m.addr(); addr.IsValid() {
+		attrs = append(attrs, "addr", addr)
+	}
+	return attrs
 }
 
 // addr returns the member's address; the zero Addr in process or when the transport has none.
@@ -163,8 +175,8 @@ func (s *server) leaveRoom(m *member, seat *seat, text, id string) (Event, error
 		return Event{}, ErrNotInRoom
 	}
 	m.rooms = slices.Delete(m.rooms, i, i+1)
-	seat.room.pin(1)
-	defer seat.room.pin(-1)
+	seat.pin()
+	defer seat.unpin()
 	seat.room.removeLocked(seat, &e)
 	s.dropLocked(seat.room)
 	s.mu.Unlock()
@@ -286,7 +298,11 @@ func (s *server) authenticate(ctx context.Context, req AuthRequest) (id Identity
 	if err == nil {
 		return id, nil
 	}
-	if errors.Is(err, ErrNoAccount) {
+	switch {
+	case !errors.Is(err, ErrNoAccount):
+	case req.Secret == "" && req.Current == nil:
+		err = ErrPasswordRequired
+	default:
 		err = ErrUnauthorized
 	}
 	told := public(err)

@@ -77,29 +77,27 @@ func garbage(what string) error {
 	}
 }
 
-// A request is a command, or the wish to join, as it goes on the wire.
+// A request is the wish to join, as it goes on the wire.
 type request struct {
 	Type     string `json:"type"`
-	Version  int    `json:"version,omitempty"`
-	ID       string `json:"id,omitempty"`
+	Version  int    `json:"version"`
 	Room     string `json:"room,omitempty"`
-	Nick     string `json:"nick,omitempty"`
+	Nick     string `json:"nick"`
 	Account  string `json:"account,omitempty"`
 	Password string `json:"password,omitempty"`
-	Text     string `json:"text,omitempty"`
 }
 
 // line returns r as one line. What is not UTF-8 is refused here, as a server would: encoding/json
 // would send something else instead.
 func (r *request) line() ([]byte, error) {
-	for _, s := range []string{r.Type, r.ID, r.Room, r.Nick, r.Account, r.Password, r.Text} {
+	for _, s := range []string{r.Room, r.Nick, r.Account, r.Password} {
 		if !utf8.ValidString(s) {
 			return nil, &chatroom.Error{Code: chatroom.CodeTextInvalid, Text: "a text must be UTF-8"}
 		}
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false) // a < would be six bytes, and a line is bounded
+	enc.SetEscapeHTML(false) // a password's < would be six bytes, and a line is bounded
 	if err := enc.Encode(r); err != nil {
 		return nil, fmt.Errorf("encode %s: %w", r.Type, err)
 	}
@@ -112,11 +110,11 @@ func commandLine(cmd chatroom.Command, limits chatroom.WireLimits) ([]byte, erro
 	case "", "pong":
 		return nil, chatroom.ErrUnknownCommand // these have no answer
 	}
-	r := request{Type: string(cmd.Verb), ID: cmd.ID, Room: cmd.Room, Nick: cmd.Nick, Text: cmd.Text}
-	line, err := r.line()
+	line, err := cmd.MarshalJSON()
 	if err != nil {
 		return nil, err
 	}
+	line = append(line, '\n')
 	if limits.LineBytes <= 0 || len(line) <= limits.LineBytes {
 		return line, nil
 	}

@@ -700,3 +700,39 @@ func TestABurstWaitsForWhoHasFallenBehind(t *testing.T) {
 		}
 	})
 }
+
+// TestClosingWhileMembersComeAndGo closes a server that bots join and leave at that moment: none is
+// left in it.
+func TestClosingWhileMembersComeAndGo(t *testing.T) {
+	for range 50 {
+		srv, err := chatroom.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for i := range 8 {
+			wg.Go(func() {
+				for {
+					c, err := srv.Join(t.Context(), chatroom.Identity{Nick: fmt.Sprint("m", i)})
+					if err != nil {
+						if !errors.Is(err, chatroom.ErrServerClosed) {
+							t.Error(err)
+						}
+						return
+					}
+					go c.Send(t.Context(), chatroom.Quit(""))
+					for err == nil {
+						_, err = c.Receive(t.Context())
+					}
+					c.Close()
+				}
+			})
+		}
+		runtime.Gosched()
+		srv.Close()
+		wg.Wait()
+		if n := srv.Stats().Members; n != 0 {
+			t.Fatalf("%d members are left", n)
+		}
+	}
+}

@@ -157,7 +157,7 @@ func (m *member) end(reason *Error) {
 	m.mu.Unlock()
 	close(m.ended)
 	m.srv.stats.ended(reason.Code)
-	m.srv.running.Go(m.leave)
+	go m.leave()
 	m.poke()
 }
 
@@ -173,8 +173,10 @@ func (m *member) over() *Error {
 	}
 }
 
-// leave takes the member out of its rooms and frees its nick.
+// leave takes the member out of its rooms and frees its nick. Whoever waits for the server to have
+// closed waits for this, from the moment the member joined.
 func (m *member) leave() {
+	defer m.srv.running.Done()
 	if m.conn != nil {
 		m.conn.endBy(m.over())
 	}

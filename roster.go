@@ -47,11 +47,8 @@ func (s *server) admit(ctx context.Context, m *member, room, id string) (Event, 
 func (s *server) reserve(m *member, key string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		if m.conn == nil {
-			return ErrServerClosed
-		}
-		return ErrShutdown
+	if err := s.openLocked(m); err != nil {
+		return err
 	}
 	if len(s.nicks) >= s.limits.Members && s.limits.Members > 0 {
 		return &Error{Code: CodeFull, Text: "the server is full; try later", Retry: RetryLater}
@@ -61,6 +58,17 @@ func (s *server) reserve(m *member, key string) error {
 	}
 	s.nicks[key] = m
 	return nil
+}
+
+// openLocked returns what m is told if the server is closed. s.mu must be held.
+func (s *server) openLocked(m *member) error {
+	switch {
+	case !s.closed:
+		return nil
+	case m.conn == nil:
+		return ErrServerClosed
+	}
+	return ErrShutdown
 }
 
 // checkBans returns an Error if a ban hits m under the folded nick.
@@ -114,6 +122,12 @@ func (s *server) joinRoom(m *member, name, id string, first bool) (Event, error)
 	}
 	s.mu.Lock()
 	r, err := s.roomLocked(m, name)
+	if err == nil && first {
+		if err = s.openLocked(m); err == nil {
+			s.running.Add(1)
+			s.members[m] = struct{}{}
+		}
+	}
 	if err != nil {
 		s.mu.Unlock()
 		return Event{}, err
@@ -128,7 +142,6 @@ func (s *server) joinRoom(m *member, name, id string, first bool) (Event, error)
 	e := Event{Kind: KindWelcome, ID: id, Room: r.name, Nick: m.nick, Member: m.number, Time: now(), Welcome: w}
 	r.mu.Unlock()
 	m.rooms = append(m.rooms, seat)
-	s.members[m] = struct{}{}
 	s.mu.Unlock()
 
 	if first {

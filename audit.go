@@ -1,6 +1,9 @@
 package chatroom
 
 import (
+	"context"
+	"iter"
+	"sync"
 	"time"
 )
 
@@ -46,4 +49,136 @@ type Audit struct {
 	Score    float64 `json:"score,omitempty"`
 	Evidence string  `json:"evidence,omitempty"`
 	Dry      bool    `json:"dry,omitempty"` // the filter runs dry: nothing was done
+}
+
+const (
+	maxActs  = 4096 // acts the server remembers
+	maxShown = 50   // acts, bans or held messages in one answer
+)
+
+// A journal holds the latest acts.
+type journal struct {
+	mu    sync.Mutex
+	count uint64 // acts ever
+	ring  []*act // the act n is at n % maxActs
+	grown chan struct{}
+}
+
+// An act is a record and what it takes to take it back.
+type act struct {
+	Audit
+	member uint64 // who did it; zero for the program and for filters
+	role   Role   // of who did it
+	// revert takes the act back and tells the rooms, with undo as the act; nil means it can't be.
+	revert revert
+	undone bool // guarded by journal.mu
+}
+
+type revert func(ctx context.Context, a actor, undo *Act) error
+
+// audit records an act.
+func (s *server) audit(a actor, rec Audit, back revert) {
+	rec.Source, rec.By, rec.Account, rec.Time = a.source, a.name, a.account, now()
+	entry := &act{role: a.role, revert: back}
+	if a.member != nil {
+		entry.member = a.member.number
+	}
+	s.acts.add(entry, rec)
+	s.log.Info("act", "verb", rec.Verb, "act", rec.ID, "source", rec.Source, "by", rec.By, "target", rec.Target, "reason", rec.Reason)
+}
+
+func (j *journal) add(entry *act, rec Audit) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.count++
+	rec.Seq = j.count
+	entry.Audit = rec
+	i := int(rec.Seq % maxActs)
+	if i >= len(j.ring) {
+		j.ring = append(j.ring, make([]*act, i+1-len(j.ring))...)
+	}
+	j.ring[i] = entry
+	if j.grown != nil {
+		close(j.grown)
+		j.grown = nil
+	}
+}
+
+// latestLocked yields the acts there are, the newest first. j.mu must be held.
+func (j *journal) latestLocked(yield func(*act) bool) {
+	for n := j.count; n > 0 && n+maxActs > j.count; n-- {
+		if !yield(j.ring[n%maxActs]) {
+			return
+		}
+	}
+}
+
+// find returns the act with that id, or nil.
+func (j *journal) find(id string) *act {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for a := range j.latestLocked {
+		if a.ID == id {
+			return a
+		}
+	}
+	return nil
+}
+
+// after returns the oldest record there is after the number seq, or a channel that is closed
+// when there may be one.
+func (j *journal) after(seq uint64) (Audit, bool, <-chan struct{}) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if seq < j.count {
+		seq = max(seq+1, j.count-min(j.count, maxActs-1))
+		return j.ring[seq%maxActs].Audit, true, nil
+	}
+	if j.grown == nil {
+		j.grown = make(chan struct{})
+	}
+	return Audit{}, false, j.grown
+}
+
+func (s *server) Audits(ctx context.Context) iter.Seq[Audit] {
+	return func(yield func(Audit) bool) {
+		closed := false
+		for seq := uint64(0); ; {
+			rec, ok, grown := s.acts.after(seq)
+			if ok {
+				seq = rec.Seq
+				if !yield(rec) {
+					return
+				}
+				continue
+			}
+			if closed {
+				return
+			}
+			select {
+			case <-grown:
+			case <-ctx.Done():
+				return
+			case <-s.done:
+				s.running.Wait() // whoever is at something may still do it
+				closed = true
+			}
+		}
+	}
+}
+
+// listActs answers VerbActs.
+func (s *server) listActs(_ context.Context, _ actor, cmd Command) (Event, error) {
+	report := &Report{}
+	s.acts.mu.Lock()
+	for a := range s.acts.latestLocked {
+		if cmd.Nick != "" && fold(a.By) != fold(cmd.Nick) {
+			continue
+		}
+		if report.Count++; report.Count <= maxShown {
+			report.Acts = append(report.Acts, a.Audit)
+		}
+	}
+	s.acts.mu.Unlock()
+	return Event{Kind: KindActs, ID: cmd.ID, Time: now(), Report: report}, nil
 }

@@ -84,16 +84,21 @@ type BanWatcher interface {
 // does not call its List, but asks it about everybody who joins or speaks.
 type BanMatcher interface {
 	BanStore
-	// Match returns every ban that may be on s; the server looks at each of them itself.
+	// Match returns every ban that may be on s; the server looks at each of them itself. A store
+	// finds nicks by NickKeys, and returns all its masks, as only the server knows what they match.
 	Match(ctx context.Context, s Subject) ([]Ban, error)
 }
 
 // A Subject is somebody a ban may be on.
 type Subject struct {
-	Nick    string // as typed
-	Folded  string // the nick in the form that all nicks which look like it share
-	Account string // empty for a guest
-	Addr    netip.Addr
+	Nick    string     // as shown; empty if there is none yet
+	Keys    []string   // NickKeys(Nick)
+	Account string     // empty for a guest
+	Addr    netip.Addr // invalid if unknown
+}
+
+func newSubject(nick, account string, addr netip.Addr) Subject {
+	return Subject{Nick: nick, Keys: NickKeys(nick), Account: account, Addr: addr}
 }
 
 // MemoryBans returns a BanStore that forgets everything when the program ends, holding bans.
@@ -147,22 +152,8 @@ func (s *memoryBans) List(ctx context.Context) ([]Ban, error) {
 	return bans, nil
 }
 
-// hits reports whether b keeps out somebody with that folded nick, account and address at now.
+// hits reports whether b is on somebody with that folded nick, account and address at now.
 func (b *Ban) hits(nickKey, account string, addr netip.Addr, now time.Time) bool {
-	if b.Expired(now) {
-		return false
-	}
-	switch b.Kind {
-	case BanNick:
-		return fold(b.Value) == nickKey
-	case BanAccount:
-		return account != "" && b.Value == account
-	case BanAddr:
-		if p, err := netip.ParsePrefix(b.Value); err == nil {
-			return addr.IsValid() && p.Contains(addr)
-		}
-		a, err := netip.ParseAddr(b.Value)
-		return err == nil && a.Unmap() == addr
-	}
-	return false
+	s := Subject{Nick: nickKey, Keys: []string{nickKey}, Account: account, Addr: addr}
+	return b.covers(&s, now)
 }

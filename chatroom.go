@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"maps"
 	"net"
@@ -44,6 +45,13 @@ type Server interface {
 	// Announce says text in the room as the server, a KindNotice; in every room if room is
 	// empty, and then the event returned is the last. ErrNoSuchRoom if there is none.
 	Announce(ctx context.Context, room, text string) (Event, error)
+	// Moderate carries out a verb of moderation as the program, which stands above every role. An
+	// empty Room means the default one. It returns what Client.Send would; the event has no From.
+	Moderate(ctx context.Context, cmd Command) (Event, error)
+	// Audits yields every act from the first the server remembers, which are the last 4096, and
+	// then each as it happens, until the server is closed or ctx ends. It may be called many times.
+	// Whoever takes them more slowly than they come misses some, which shows in Audit.Seq.
+	Audits(ctx context.Context) iter.Seq[Audit]
 	// Rooms lists the rooms by name.
 	Rooms() []RoomInfo
 	// Members lists a room's members by nick; nil if there is no such room.
@@ -93,6 +101,8 @@ type Stats struct {
 	Published uint64          // events ordered in rooms
 	Written   uint64          // bytes written to connections
 	Ended     map[Code]uint64 // members that ended, by reason
+
+	Filters map[string]FilterStats // by name
 }
 
 type stats struct {
@@ -111,20 +121,29 @@ func (s *stats) ended(c Code) {
 }
 
 type server struct {
-	config // set once
-	base   context.Context
-	done   chan struct{} // closed when the server is
-	stats  stats
+	config                  // set once
+	base    context.Context // ends when the server is closed
+	stop    context.CancelFunc
+	done    chan struct{} // closed when the server is
+	matcher BanMatcher    // nil unless the store is one
+	chain   []*filtering
+	stats   stats
 
-	numbers atomic.Uint64  // members ever
-	running sync.WaitGroup // connections, and members leaving
-	banned  []Ban
+	numbers   atomic.Uint64  // members ever
+	running   sync.WaitGroup // connections, members, and what watches
+	index     *banIndex      // the bans; empty if there is a matcher
+	bansGiven atomic.Uint64  // grows after bans have changed
+	reloading sync.Mutex     // held while bans are listed anew; no other lock is taken before it
+	acts      journal
+	held      heldQueue
 
 	mu        sync.Mutex
 	closed    bool // and done too
 	listeners map[net.Listener]struct{}
 	conns     map[*Conn]struct{}
-	nicks     map[string]*member   // by folded nick, from reservation to the end
+	nicks     map[string]*member   // by each of its NickKeys, from reservation to the end
+	taken     int                  // members with a nick
+	departed  []departed           // the latest to leave, oldest first
 	members   map[*member]struct{} // those joined
 	rooms     map[string]*room     // by folded name
 }
@@ -134,12 +153,13 @@ type server struct {
 func New(opts ...Option) (Server, error) {
 	s := &server{
 		config: config{
-			home: "lobby",
-			auth: OpenDoor(),
-			bans: MemoryBans(),
-			log:  slog.New(slog.DiscardHandler),
+			home:     "lobby",
+			auth:     OpenDoor(),
+			bans:     MemoryBans(),
+			reserved: ReservedNicks(),
+			log:      slog.New(slog.DiscardHandler),
 		},
-		base:      context.Background(),
+		index:     newBanIndex(nil),
 		done:      make(chan struct{}),
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[*Conn]struct{}),
@@ -164,14 +184,29 @@ func New(opts ...Option) (Server, error) {
 	if s.fronts == nil {
 		s.fronts = []Front{JSONFront{}, TextFront{Home: s.home}}
 	}
-	err := s.call(s.base, "ban store", func(ctx context.Context) (err error) {
-		s.banned, err = s.bans.List(ctx)
-		return err
-	})
-	if err != nil {
+	for _, step := range s.filters {
+		s.chain = append(s.chain, &filtering{FilterStep: step})
+	}
+	if err := s.readBans(); err != nil {
 		return nil, fmt.Errorf("read bans: %w", err)
 	}
+	s.base, s.stop = context.WithCancel(context.Background())
+	s.watch()
 	return s, nil
+}
+
+// readBans lists the bans, unless the store answers for each member.
+func (s *server) readBans() error {
+	if m, ok := s.bans.(BanMatcher); ok {
+		s.matcher = m
+		return nil
+	}
+	bans, err := func() (bans []Ban, err error) { // as long as it takes: nobody waits to join yet
+		defer s.recovered("ban store", &err)
+		return s.bans.List(context.Background())
+	}()
+	s.index.replace(bans)
+	return err
 }
 
 func (s *server) sealed() {}
@@ -272,6 +307,9 @@ func (s *server) run(ctx context.Context, c *Conn, fronts []Front) error {
 	}()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if err := s.admitted(ctx, c); err != nil {
+		return err
+	}
 	watchPeer(c.conn)
 	if len(fronts) == 0 {
 		fronts = s.fronts
@@ -361,6 +399,10 @@ func (s *server) Stats() Stats {
 	s.stats.mu.Lock()
 	st.Ended = maps.Clone(s.stats.reasons)
 	s.stats.mu.Unlock()
+	st.Filters = make(map[string]FilterStats, len(s.chain))
+	for _, f := range s.chain {
+		st.Filters[f.Name] = FilterStats{Reviewed: f.reviewed.Load(), Decided: f.decided.Load(), Failed: f.failed.Load()}
+	}
 	return st
 }
 
@@ -401,6 +443,7 @@ func (s *server) close() []*Conn {
 	if !s.closed {
 		s.closed = true
 		close(s.done)
+		s.stop()
 	}
 	listeners := slices.Collect(maps.Keys(s.listeners))
 	conns := slices.Collect(maps.Keys(s.conns))
@@ -415,14 +458,6 @@ func (s *server) close() []*Conn {
 		}
 	}
 	return conns
-}
-
-// call calls embedder code: under no lock, with a deadline, its panics made errors.
-func (s *server) call(ctx context.Context, what string, f func(context.Context) error) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, s.limits.Callback)
-	defer cancel()
-	defer s.recovered(what, &err)
-	return f(ctx)
 }
 
 // recovered, deferred, turns a panic of what into ErrInternal, and logs it with its stack.

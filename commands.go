@@ -3,6 +3,7 @@ package chatroom
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // send carries out one command of the member: in the speaker's goroutine, with no lock held but
@@ -35,7 +36,7 @@ func (m *member) carryOut(ctx context.Context, cmd Command) (Event, error) {
 	case VerbTopic:
 		return m.speak(ctx, cmd, KindTopic)
 	case VerbPrivate:
-		return m.tell(cmd)
+		return m.tell(ctx, cmd)
 	case VerbNick:
 		return m.srv.rename(ctx, m, cmd.Nick, cmd.ID)
 	case VerbJoin:
@@ -52,8 +53,10 @@ func (m *member) carryOut(ctx context.Context, cmd Command) (Event, error) {
 		return Event{Kind: KindPong, ID: cmd.ID, Time: now()}, nil
 	case VerbQuit:
 		return m.quit(cmd)
+	case "":
+		return Event{}, ErrBadRequest
 	}
-	return Event{}, ErrUnknownCommand
+	return m.srv.moderate(ctx, m.actor(), cmd)
 }
 
 // speak publishes a text in a room.
@@ -66,10 +69,29 @@ func (m *member) speak(ctx context.Context, cmd Command, kind Kind) (Event, erro
 	if err != nil {
 		return Event{}, err
 	}
+	if err := m.muted(); err != nil {
+		return Event{}, err
+	}
+	if text != "" {
+		if text, err = m.srv.filter(ctx, m, cmd, s.room, text); err != nil {
+			return Event{}, err
+		}
+	}
 	if err := s.wait(ctx); err != nil {
 		return Event{}, err
 	}
+	if kind == KindTopic {
+		return m.srv.setTopic(m, s, cmd, text)
+	}
 	return s.room.publish(s, Event{Kind: kind, ID: cmd.ID, Text: text})
+}
+
+// muted returns an Error if the member may not speak.
+func (m *member) muted() error {
+	if b := m.mute.Load(); b != nil && !b.Expired(time.Now()) {
+		return mutedError(b)
+	}
+	return nil
 }
 
 // clean returns text as it may be relayed. An empty one is refused unless it is optional.
@@ -98,17 +120,33 @@ func (m *member) seat(name string) (*seat, error) {
 }
 
 // tell sends a private message.
-func (m *member) tell(cmd Command) (Event, error) {
+func (m *member) tell(ctx context.Context, cmd Command) (Event, error) {
 	text, err := m.clean(cmd.Text, false)
 	if err != nil {
 		return Event{}, err
 	}
-	to, e := m.srv.lookUp(cmd.Nick), Event{Kind: KindPrivate, ID: cmd.ID, Text: text, Member: m.number, Time: now()}
+	to := m.srv.lookUp(cmd.Nick)
 	if to == nil {
-		return Event{}, &Error{Code: CodeNoSuchNick, Text: "nobody here is called " + quoteNick(cmd.Nick)}
+		return Event{}, noSuchNick(cmd.Nick)
 	}
-	e.From, e.Nick = m.info().Nick, to.info().Nick
-	if !to.offer(&e) {
+	if err := m.muted(); err != nil && to.info().Role < RoleModerator {
+		return Event{}, err // they may still ask a moderator why
+	}
+	if text, err = m.srv.filter(ctx, m, cmd, nil, text); err != nil {
+		return Event{}, err
+	}
+	e := Event{Kind: KindPrivate, ID: cmd.ID, Text: text, Member: m.number, Time: now()}
+	// Whoever is kicked says nothing from that moment on.
+	m.srv.mu.Lock()
+	_, here := m.srv.members[m]
+	_, there := m.srv.members[to]
+	e.From, e.Nick = m.nick, to.nick
+	ok := here && there && to.offer(&e)
+	m.srv.mu.Unlock()
+	switch {
+	case !there:
+		return Event{}, noSuchNick(cmd.Nick)
+	case !ok:
 		return Event{}, &Error{Code: CodeFull, Text: e.Nick + " has too much unread; try later", Retry: RetryLater}
 	}
 	if to != m {

@@ -28,6 +28,14 @@ const (
 	CodeFull             Code = "full"              // no room for another member, or for another room
 	CodeDenied           Code = "denied"            // not for this member
 	CodeBanned           Code = "banned"            // banned
+	CodeKicked           Code = "kicked"            // kicked; who was may come back
+	CodeMuted            Code = "muted"             // not allowed to speak
+	CodeRefused          Code = "refused"           // refused by a filter
+	CodeHeld             Code = "held"              // not refused: it waits for a moderator
+	CodeLocked           Code = "locked"            // the room takes nobody new, or no guests
+	CodeNeedsForce       Code = "needs_force"       // it would hit more than seems meant; Command.Force insists
+	CodeNoSuchRef        Code = "no_such_ref"       // no act, ban, message or held message like that
+	CodeUnavailable      Code = "unavailable"       // something the server needs for this does not answer
 	CodePasswordRequired Code = "password_required" // this nick or server needs a password
 	CodeUnauthorized     Code = "unauthorized"      // the password or token was refused
 	CodeTimeout          Code = "timeout"           // too slow to answer: the handshake, or a ping
@@ -56,6 +64,9 @@ type Error struct {
 	Text  string        // for people; never holds an internal cause
 	Retry Retry         // whether to try again
 	After time.Duration // with RetryLater: how long to wait; zero means whenever you like
+
+	Ref   string    // with CodeBanned, CodeMuted, CodeKicked and CodeHeld: the id of it
+	Until time.Time // with CodeBanned, CodeMuted and CodeLocked: when it is over; zero means never
 }
 
 // Error returns the text and the code.
@@ -91,6 +102,14 @@ var (
 	ErrFull             error = &Error{Code: CodeFull, Text: "full", Retry: RetryLater}
 	ErrDenied           error = &Error{Code: CodeDenied, Text: "you may not do that"}
 	ErrBanned           error = &Error{Code: CodeBanned, Text: "you are banned", Retry: RetryNever}
+	ErrKicked           error = &Error{Code: CodeKicked, Text: "you were kicked"}
+	ErrMuted            error = &Error{Code: CodeMuted, Text: "you are muted"}
+	ErrRefused          error = &Error{Code: CodeRefused, Text: "that is not said here"}
+	ErrHeld             error = &Error{Code: CodeHeld, Text: "that waits for a moderator"}
+	ErrLocked           error = &Error{Code: CodeLocked, Text: "the room is locked", Retry: RetryLater}
+	ErrNeedsForce       error = &Error{Code: CodeNeedsForce, Text: "that would hit more than seems meant"}
+	ErrNoSuchRef        error = &Error{Code: CodeNoSuchRef, Text: "there is nothing by that id"}
+	ErrUnavailable      error = &Error{Code: CodeUnavailable, Text: "that cannot be done just now", Retry: RetryLater}
 	ErrPasswordRequired error = &Error{Code: CodePasswordRequired, Text: "a password is needed"}
 	ErrUnauthorized     error = &Error{Code: CodeUnauthorized, Text: "that password was refused"}
 	ErrTimeout          error = &Error{Code: CodeTimeout, Text: "too slow to answer", Retry: RetryLater}

@@ -18,6 +18,21 @@ const (
 	KindLeave   Kind = "leave"   // From left; Text says why
 	KindNick    Kind = "nick"    // From is called Nick now
 	KindTopic   Kind = "topic"   // From set the topic to Text
+	KindDeleted Kind = "deleted" // in history: a message of From stood here until a moderator deleted it
+)
+
+// Events of moderation in a room's order. Act says what was done, From by whom, Nick to whom.
+const (
+	KindKick    Kind = "kick"    // Nick was kicked: it left, and may come back
+	KindBan     Kind = "ban"     // Nick was banned: it left
+	KindMute    Kind = "mute"    // Nick may not speak
+	KindUnmute  Kind = "unmute"  // Nick may speak again
+	KindSlow    Kind = "slow"    // members may say one thing every Act.Every; zero is as fast as they like
+	KindLock    Kind = "lock"    // nobody may join the room; with Act.Accounts, only those with an account
+	KindUnlock  Kind = "unlock"  // everybody may join the room
+	KindRole    Kind = "role"    // Nick has the role Act.Role
+	KindDelete  Kind = "delete"  // the messages with the numbers Act.Seqs are deleted
+	KindRestore Kind = "restore" // and these are not deleted any more
 )
 
 // Events for one member alone; their sequence number is zero.
@@ -30,7 +45,23 @@ const (
 	KindPing    Kind = "ping"    // the server asks for a sign of life
 	KindError   Kind = "error"   // the command ID was refused; Err says why
 	KindBye     Kind = "bye"     // the last event of a connection; Err says why it ends
+	KindAct     Kind = "act"     // Act was done, for who gave it; no room of theirs was told
+	KindPreview Kind = "preview" // Report says what an act would do; answers one with Preview
+	KindBans    Kind = "bans"    // Report.Bans; answers VerbBans
+	KindActs    Kind = "acts"    // Report.Acts; answers VerbActs
+	KindHeld    Kind = "held"    // Report.Held waits for a moderator; answers VerbHeld
+	KindHold    Kind = "hold"    // Report.Held waits for a moderator since now: for the room's moderators
 )
+
+// Answer reports whether events of that kind only answer whoever asked: they come from Send and
+// nowhere else.
+func (k Kind) Answer() bool {
+	switch k {
+	case KindMembers, KindRooms, KindPong, KindPreview, KindBans, KindActs, KindHeld:
+		return true
+	}
+	return false
+}
 
 // An Event is something that happened in a room, or something said to one member.
 //
@@ -54,6 +85,8 @@ type Event struct {
 	// History is set by Receive, not by the server: the event happened before this member joined.
 	History bool
 
+	Act     *Act         // in events of moderation
+	Report  *Report      // in KindPreview, KindBans, KindActs, KindHeld and KindHold
 	Welcome *Welcome     // in KindWelcome
 	Members []MemberInfo // in KindMembers
 	Rooms   []RoomInfo   // in KindRooms
@@ -62,6 +95,43 @@ type Event struct {
 
 // Ordered reports whether e has a place in its room's order.
 func (e *Event) Ordered() bool { return e.Seq != 0 }
+
+// An Act is what a moderator, the program or a filter has done.
+type Act struct {
+	ID       string        // for VerbUndo, and in the audit
+	Verb     Verb          // what was done
+	Target   string        // what a ban is on, as VerbBan takes it
+	Reason   string        // as the one it hits is told
+	Until    time.Time     // when it ends by itself; zero means never
+	Every    time.Duration // in KindSlow
+	Accounts bool          // in KindLock
+	Role     Role          // in KindRole
+	Seqs     []uint64      // in KindDelete and KindRestore
+	Undoes   string        // the acts that this one takes back, with spaces between them
+}
+
+// A Report is what a moderator has asked for.
+type Report struct {
+	Bans  []Ban        // newest first
+	Acts  []Audit      // newest first
+	Held  []Held       // oldest first
+	Count int          // how many there are; the list may be cut short
+	Hits  []MemberInfo // in KindPreview: who would be hit now
+	Left  []MemberInfo // in KindPreview: who would have been hit, of those who left lately
+	Notes []string     // in KindPreview: what it would not stop, and what it needs Force for
+}
+
+// Held is a message that waits for a moderator.
+type Held struct {
+	ID     string    `json:"ref"` // for VerbApprove and VerbReject
+	Time   time.Time `json:"time"`
+	Room   string    `json:"room"`
+	From   string    `json:"from"`
+	Verb   Verb      `json:"verb"` // VerbSay or VerbAction
+	Text   string    `json:"text"`
+	Filter string    `json:"filter"` // which filter holds it
+	Reason string    `json:"reason,omitempty"`
+}
 
 // Welcome is what a member finds in a room it has joined. It holds the state as of the sequence
 // number Seq, the member's own KindJoin event. Events up to Seq that follow are history.
@@ -88,9 +158,9 @@ type WireLimits struct {
 
 // MemberInfo is one member as others see it.
 type MemberInfo struct {
-	Nick   string
-	Member uint64 // the number Event.Member refers to
-	Role   Role
+	Nick   string `json:"nick"`
+	Member uint64 `json:"member"` // the number Event.Member refers to
+	Role   Role   `json:"role"`
 }
 
 // RoomInfo is one room as others see it.
@@ -119,6 +189,32 @@ const (
 	VerbQuit    Verb = "quit"    // KindBye: leave everything; Text says why
 )
 
+// What moderators can ask for: members with RoleModerator or more, and the program with
+// Server.Moderate. Each has a Reason, which is told to whom it hits and to the room. None
+// works on somebody of the same or a higher role. Where a kind of event is given and no room of
+// the moderator's is concerned, it is KindAct instead.
+const (
+	VerbKick    Verb = "kick"    // KindKick: end the member Nick, who may come back
+	VerbBan     Verb = "ban"     // KindBan: keep the person called Nick out, or Target, for For
+	VerbUnban   Verb = "unban"   // KindAct: remove bans, by Ref, Nick or Target
+	VerbAllow   Verb = "allow"   // KindAct: no ban or mute is on Nick, or Target, for For
+	VerbBans    Verb = "bans"    // KindBans: the bans; with Nick or Target, those on it
+	VerbMute    Verb = "mute"    // KindMute: let Nick, or Target, say nothing, for For
+	VerbUnmute  Verb = "unmute"  // KindUnmute: remove mutes, by Ref, Nick or Target
+	VerbSlow    Verb = "slow"    // KindSlow: let members of Room say one thing every Every, for For
+	VerbLock    Verb = "lock"    // KindLock: let nobody new into Room, or with Accounts no guests, for For
+	VerbUnlock  Verb = "unlock"  // KindUnlock: let everybody into Room
+	VerbPromote Verb = "promote" // KindRole: give Nick the role Role for this session; for admins
+	VerbDemote  Verb = "demote"  // KindRole: take Nick's role down to Role for this session; for admins
+	VerbDelete  Verb = "delete"  // KindDelete: delete the message Seq, or the last Count of Nick's, in Room
+	VerbClear   Verb = "clear"   // KindDelete: delete all that Nick said lately, in Room
+	VerbUndo    Verb = "undo"    // KindAct: take back the act Ref, all of Nick's in the last For, or your last
+	VerbActs    Verb = "acts"    // KindActs: the latest acts; with Nick, those by Nick
+	VerbHeld    Verb = "held"    // KindHeld: the messages that wait for a moderator
+	VerbApprove Verb = "approve" // KindAct: let the held message Ref be said
+	VerbReject  Verb = "reject"  // KindAct: drop the held message Ref
+)
+
 // A Command is something a member asks for. An empty Room means the one room the member is in;
 // with several it must be named.
 type Command struct {
@@ -127,6 +223,20 @@ type Command struct {
 	Room string
 	Nick string
 	Text string
+
+	// For moderators.
+	Target   string        // of a ban, a mute or an allowance: see ParseTarget; Nick means the person
+	Reason   string        // told to whom it hits
+	Note     string        // of a ban, a mute or an allowance: for moderators alone
+	For      time.Duration // how long it lasts; zero means for ever
+	Every    time.Duration // of VerbSlow; zero ends it
+	Ref      string        // the id of an act, a ban or a held message
+	Seq      uint64        // of the message VerbDelete is for
+	Count    int           // how many messages VerbDelete is for; zero means one
+	Role     Role          // of VerbPromote and VerbDemote; VerbPromote takes zero for RoleModerator
+	Accounts bool          // of VerbLock: those with an account may still come
+	Preview  bool          // of VerbBan, VerbMute and VerbAllow: tell whom it would hit and do nothing
+	Force    bool          // of VerbBan and VerbMute: even if it hits yourself, or most of those here
 }
 
 // Say returns the command that says text in room; an empty room is the only one joined.
@@ -157,6 +267,14 @@ func Who(room string) Command { return Command{Verb: VerbWho, Room: room} }
 
 // Quit returns the command that leaves everything, giving reason.
 func Quit(reason string) Command { return Command{Verb: VerbQuit, Text: reason} }
+
+// Kick returns the command that ends the member nick, who is told reason and may come back.
+func Kick(nick, reason string) Command { return Command{Verb: VerbKick, Nick: nick, Reason: reason} }
+
+// BanPerson returns the command that bans the person called nick for d, or for ever if d is zero.
+func BanPerson(nick string, d time.Duration, reason string) Command {
+	return Command{Verb: VerbBan, Nick: nick, For: d, Reason: reason}
+}
 
 // A Role is what a member may do. A higher one may do all that a lower one may.
 type Role int8

@@ -453,6 +453,33 @@ func TestWaitingForTheBanFileEndsWithTheContext(t *testing.T) {
 	}
 }
 
+// blankEnds are last lines with nothing in them, and no newline.
+var blankEnds = []string{" ", "\t", "\r", "  \r", " \x00", "\t\x00\x00", "\r\x00", "\n ", "\r\n\t", "\n \x00"}
+
+func TestBanFileThatEndsInWhiteSpace(t *testing.T) {
+	lines := banLines(t)
+	for _, before := range []int{0, len(lines)} {
+		for _, end := range blankEnds {
+			path := makeBanFile(t, append(bytes.Join(lines[:before], nil), end...))
+			want := after(t, lines, before)
+			s, err := openBans(forgetful{}, path)
+			if err != nil || s.Err() != nil || !maps.Equal(s.bans, want) {
+				t.Fatalf("%d lines and %q: %v, %v", before, end, s, err)
+			}
+			for _, id := range []string{"x", "y"} {
+				b := Ban{ID: id, Kind: BanNick, Value: "ann"}
+				if err := s.Add(t.Context(), b); err != nil {
+					t.Fatalf("%d lines and %q: %v", before, end, err)
+				}
+				want[id] = b
+			}
+			if s, err = openBans(forgetful{}, path); err != nil || s.Err() != nil || !maps.Equal(s.bans, want) {
+				t.Errorf("%d lines and %q, after Add: %v, %v", before, end, s, err)
+			}
+		}
+	}
+}
+
 func FuzzBanFile(f *testing.F) {
 	lines := banLines(f)
 	whole := bytes.Join(lines, nil)
@@ -462,6 +489,10 @@ func FuzzBanFile(f *testing.F) {
 	f.Add(append(slices.Clone(whole), 0, 0, 0))
 	f.Add([]byte("{\"id\":\"x\",\"kind\":\"nick\",\"value\":\"ann\"}\r\n\n \n"))
 	f.Add([]byte("ann\nbob\n"))
+	for _, end := range blankEnds {
+		f.Add([]byte(end))
+		f.Add(append(slices.Clone(whole), end...))
+	}
 	f.Fuzz(func(t *testing.T, content []byte) {
 		path := makeBanFile(t, content)
 		s, err := openBans(forgetful{}, path)
@@ -478,8 +509,11 @@ func FuzzBanFile(f *testing.F) {
 			t.Fatal(err)
 		}
 		again, err := openBans(forgetful{}, path)
-		if err != nil || again.Err() != nil || !maps.Equal(s.bans, again.bans) {
-			t.Fatalf("%v, %v: %v after %v", err, again.Err(), again.bans, s.bans)
+		if err != nil {
+			t.Fatalf("after an Add to %q: %v", content, err)
+		}
+		if again.Err() != nil || !maps.Equal(s.bans, again.bans) {
+			t.Fatalf("%v: %v after %v", again.Err(), again.bans, s.bans)
 		}
 	})
 }

@@ -248,6 +248,9 @@ func readBans(r io.Reader, path string) (banContent, error) {
 		}
 		text = bytes.TrimRight(text, " \t\r\n")
 		if len(text) == 0 && line[0] != 0 {
+			if c.ragged {
+				return c, nil // a record added behind white space would not match its crc
+			}
 			c.size += int64(len(line))
 			continue
 		}

@@ -21,7 +21,10 @@ type room struct {
 	mu    sync.Mutex
 	seats map[*member]*seat
 	topic string
+	mode  mode
 	log   *log[entry]
+	// deleted holds the numbers of the messages in the history that were deleted.
+	deleted map[uint64]bool
 	// talk rings the sequence numbers of the last messages: what joining members are shown
 	// begins with the oldest of them.
 	talk  []uint64
@@ -59,8 +62,12 @@ type seat struct {
 	stream *stream // nil in process
 	joined uint64  // the number of the member's own join
 
-	nick  string // guarded by room.mu: the nick the room's events give
-	index int    // guarded by room.rosterMu
+	// Guarded by room.mu.
+	nick  string // the nick the room's events give
+	role  Role
+	spoke time.Time // in slow mode: when it may be said to have spoken last
+
+	index int // guarded by room.rosterMu
 
 	// Guarded by member.mu.
 	marked int64 // how far the member's box accounts for this seat
@@ -90,7 +97,7 @@ type stream struct {
 func newRoom(s *server, name string, fixed bool) *room {
 	r := &room{
 		srv: s, name: name, key: fold(name), epoch: newToken(), fixed: fixed,
-		seats: make(map[*member]*seat), pinned: make(map[*seat]uint64),
+		seats: make(map[*member]*seat), pinned: make(map[*seat]uint64), deleted: make(map[uint64]bool),
 		log:  newLog[entry](1),
 		talk: make([]uint64, max(s.limits.History, 0)),
 	}
@@ -106,11 +113,48 @@ func (r *room) publish(s *seat, e Event) (Event, error) {
 		r.mu.Unlock()
 		return Event{}, ErrNotInRoom
 	}
+	if err := r.paceLocked(s, e.Kind); err != nil {
+		r.mu.Unlock()
+		return Event{}, err
+	}
 	e.From, e.Member = s.nick, s.member.number
 	r.appendLocked(&e)
 	r.mu.Unlock()
 	r.deliver()
 	return e, nil
+}
+
+// paceLocked returns an Error if the room is slow and the member of s speaks too soon. r.mu must
+// be held.
+func (r *room) paceLocked(s *seat, kind Kind) error {
+	if r.mode.every == 0 || kind == KindTopic || s.role >= RoleModerator {
+		return nil
+	}
+	at := time.Now()
+	every := r.mode.slowness(at)
+	if wait := every - at.Sub(s.spoke); wait > 0 {
+		wait = wait.Truncate(time.Second) + time.Second
+		return &Error{
+			Code: CodeRateLimited, Retry: RetryLater, After: wait,
+			Text: fmt.Sprintf("slow mode: one message every %v; wait %v more", every, wait),
+		}
+	}
+	s.spoke = at
+	return nil
+}
+
+// admits returns an Error if the room is locked to m. server.mu must be held.
+func (r *room) admits(m *member) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m.role >= RoleModerator || !r.mode.shuts(m.ident.Account, time.Now()) {
+		return nil
+	}
+	text := r.name + " takes nobody new at present"
+	if r.mode.accounts {
+		text = r.name + " takes nobody without an account at present"
+	}
+	return &Error{Code: CodeLocked, Text: withReason(text, r.mode.reason), Retry: RetryLater, Until: r.mode.lockUntil}
 }
 
 // appendLocked gives e its place in the room's order. r.mu must be held, and deliver called after
@@ -136,6 +180,11 @@ func (r *room) appendLocked(e *Event) {
 	}
 	r.first.Store(keep)
 	r.log.trim(keep)
+	for seq := range r.deleted {
+		if seq < keep {
+			delete(r.deleted, seq)
+		}
+	}
 }
 
 // oldestLocked returns the number of the event that history begins with.
@@ -292,7 +341,7 @@ func (s *seat) wait(ctx context.Context) error {
 // seatLocked puts m into the room and returns its seat, which the member does not read from
 // before place, and pins the room until then. server.mu and r.mu must be held, and deliver called after they are released.
 func (r *room) seatLocked(m *member) *seat {
-	s := &seat{room: r, member: m, nick: m.nick}
+	s := &seat{room: r, member: m, nick: m.nick, role: m.role, spoke: time.Now()}
 	oldest := r.log.next // without history: the member's own join
 	if len(r.talk) > 0 && r.talks > 0 {
 		oldest = r.oldestLocked()
@@ -334,9 +383,14 @@ func (r *room) streamLocked(enc Encoder) *stream {
 }
 
 // place gives the seat its position: before the history its member is to be shown. It returns
-// how many events of history that is.
-func (s *seat) place() int {
+// how many events of history that is. Where messages were deleted the history is returned as the
+// member may see it, and the position is behind it.
+func (s *seat) place() (history int, shown []Event) {
 	oldest := &s.events.span()[0]
+	history = int(s.joined - oldest.Seq)
+	if shown = s.edited(); shown != nil {
+		oldest = &s.events.span()[0]
+	}
 	if s.stream != nil {
 		s.stream.encode()
 		s.stream.mu.Lock()
@@ -348,7 +402,24 @@ func (s *seat) place() int {
 		s.pos.Store(oldest.cost - oldest.Event.cost())
 	}
 	s.unpin()
-	return int(s.joined - oldest.Seq)
+	return history, shown
+}
+
+// edited returns the history before s, and leads s behind it, if messages in it were deleted.
+func (s *seat) edited() (shown []Event) {
+	r := s.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.deleted) == 0 {
+		return nil
+	}
+	for span := s.events.span(); span[0].Seq < s.joined; span = s.events.span() {
+		e := *r.shownLocked(&span[0].Event)
+		e.History = true
+		shown = append(shown, e)
+		s.events.i++
+	}
+	return shown
 }
 
 // pin keeps what the room orders from now on until unpin.
@@ -367,15 +438,12 @@ func (s *seat) unpin() {
 	s.room.mu.Unlock()
 }
 
-// removeLocked takes s out of the room; why, unless it is nil, becomes the event that tells the
-// others. server.mu must be held, and deliver called after it is released.
-func (r *room) removeLocked(s *seat, why *Event) {
+// removeLocked takes s out of the room; tell, under r.mu, tells the others. server.mu must be
+// held, and deliver called after it is released.
+func (r *room) removeLocked(s *seat, tell func(*room)) {
 	r.mu.Lock()
 	delete(r.seats, s.member)
-	if why != nil {
-		why.From, why.Member = s.nick, s.member.number
-		r.appendLocked(why)
-	}
+	tell(r)
 	if s.stream != nil {
 		if s.stream.uses--; s.stream.uses == 0 {
 			streams := slices.DeleteFunc(slices.Clone(*r.streams.Load()), func(t *stream) bool { return t == s.stream })
@@ -441,7 +509,7 @@ func (r *room) membersLocked(n int) []MemberInfo {
 		if len(all) == n {
 			break
 		}
-		all = append(all, MemberInfo{Nick: s.nick, Member: m.number, Role: m.role})
+		all = append(all, MemberInfo{Nick: s.nick, Member: m.number, Role: s.role})
 	}
 	slices.SortFunc(all, func(a, b MemberInfo) int {
 		if a.Nick < b.Nick {

@@ -2,6 +2,7 @@ package chatroom
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,7 +65,7 @@ func (f JSONFront) Serve(ctx context.Context, c *Conn) error {
 		switch {
 		case err != nil:
 			c.Reply(refusal(req.ID, err))
-		case e.Kind == KindMembers, e.Kind == KindRooms, e.Kind == KindPong:
+		case e.Kind.Answer():
 			c.Reply(e)
 		}
 	}
@@ -147,10 +148,39 @@ type request struct {
 	Account  string `json:"account,omitempty"`
 	Password string `json:"password,omitempty"`
 	Version  int    `json:"version,omitempty"`
+
+	// Of moderation.
+	Target   string   `json:"target"`
+	Reason   string   `json:"reason"`
+	Note     string   `json:"note"`
+	For      float64  `json:"for"` // seconds
+	Every    float64  `json:"every"`
+	Ref      string   `json:"ref"`
+	Seq      uint64   `json:"seq"`
+	Count    int      `json:"count"`
+	Role     roleName `json:"role"`
+	Accounts bool     `json:"accounts"`
+	Preview  bool     `json:"preview"`
+	Force    bool     `json:"force"`
 }
 
 func (r *request) command() Command {
-	return Command{Verb: Verb(r.Type), ID: r.ID, Room: r.Room, Nick: r.Nick, Text: r.Text}
+	return Command{
+		Verb: Verb(r.Type), ID: r.ID, Room: r.Room, Nick: r.Nick, Text: r.Text,
+		Target: r.Target, Reason: r.Reason, Note: r.Note, For: seconds(r.For), Every: seconds(r.Every),
+		Ref: r.Ref, Seq: r.Seq, Count: r.Count, Role: Role(r.Role),
+		Accounts: r.Accounts, Preview: r.Preview, Force: r.Force,
+	}
+}
+
+// A roleName is a Role in a request. One that is none is refused where it is used.
+type roleName Role
+
+func (r *roleName) UnmarshalText(b []byte) error {
+	role := Role(-1)
+	_ = role.UnmarshalText(b) // an unknown one leaves a Role that is none
+	*r = roleName(role)
+	return nil
 }
 
 // parseRequest reads a line; a blank one gives the zero request. With an error the request holds
@@ -177,13 +207,18 @@ func parseRequest(line []byte) (req request, err error) {
 // MarshalJSON returns the command as it goes on the wire. What is not UTF-8 is refused with an
 // Error, as a server would.
 func (c Command) MarshalJSON() ([]byte, error) {
-	for _, s := range []string{string(c.Verb), c.ID, c.Room, c.Nick, c.Text} {
+	for _, s := range []string{string(c.Verb), c.ID, c.Room, c.Nick, c.Text, c.Target, c.Reason, c.Note, c.Ref} {
 		if !utf8.ValidString(s) {
 			return nil, &Error{Code: CodeTextInvalid, Text: "a text must be UTF-8"}
 		}
 	}
 	o := object("{").str("type", string(c.Verb)).str("id", c.ID).str("room", c.Room)
-	return append(o.str("nick", c.Nick).str("text", c.Text), '}'), nil
+	o = o.str("nick", c.Nick).str("text", c.Text).str("target", c.Target).str("reason", c.Reason).str("note", c.Note)
+	o = o.seconds("for", c.For).seconds("every", c.Every).str("ref", c.Ref).num("seq", c.Seq).num("count", uint64(max(c.Count, 0)))
+	if c.Role != RoleMember {
+		o = o.str("role", c.Role.String())
+	}
+	return append(o.flag("accounts", c.Accounts).flag("preview", c.Preview).flag("force", c.Force), '}'), nil
 }
 
 // UnmarshalJSON takes a command as it goes on the wire; its errors are Errors.
@@ -235,6 +270,23 @@ func (o object) seconds(name string, d time.Duration) object {
 	return strconv.AppendFloat(o.key(name), float64(d.Milliseconds())/1000, 'f', -1, 64)
 }
 
+// flag adds a claim if it holds.
+func (o object) flag(name string, value bool) object {
+	if !value {
+		return o
+	}
+	return append(o.key(name), "true"...)
+}
+
+// when adds a time unless it is zero.
+func (o object) when(name string, t time.Time) object {
+	if t.IsZero() {
+		return o
+	}
+	o = append(o.key(name), '"')
+	return append(t.UTC().AppendFormat(o, wireTime), '"')
+}
+
 func appendEvent(dst []byte, e *Event) []byte {
 	o := object(append(dst, '{')).str("type", string(e.Kind))
 	if e.Kind == KindWelcome && e.Welcome != nil {
@@ -246,30 +298,84 @@ func appendEvent(dst []byte, e *Event) []byte {
 	if e.Err != nil {
 		o = o.str("code", string(e.Err.Code)).str("text", e.Err.Text)
 		o = o.str("retry", string(e.Err.Retry)).seconds("retry_after", e.Err.After)
+		o = o.str("ref", e.Err.Ref).when("until", e.Err.Until)
+	}
+	if e.Act != nil {
+		o = o.act(e.Kind, e.Act)
+	}
+	if e.Report != nil {
+		o = o.report(e.Kind, e.Report)
 	}
 	if w := e.Welcome; w != nil {
 		o = o.num("history", uint64(w.History)).str("epoch", w.Epoch)
 		o = o.str("role", w.Role.String()).str("topic", w.Topic).str("motd", w.MOTD)
-		o = o.members(w.Members).num("count", uint64(w.Count))
+		o = o.members("members", w.Members).num("count", uint64(w.Count))
 		o = append(o.key("limits"), '{')
 		o = o.num("line_bytes", uint64(w.Limits.LineBytes)).num("text_bytes", uint64(w.Limits.TextBytes))
 		o = append(o.seconds("idle", w.Limits.Idle), '}')
 	}
 	if e.Kind == KindMembers {
-		o = o.members(e.Members)
+		o = o.members("members", e.Members)
 	}
 	if e.Kind == KindRooms {
 		o = o.rooms(e.Rooms)
 	}
-	if !e.Time.IsZero() {
-		o = append(o.key("time"), '"')
-		o = append(e.Time.UTC().AppendFormat(o, wireTime), '"')
-	}
-	return append(o, '}')
+	return append(o.when("time", e.Time), '}')
 }
 
-func (o object) members(members []MemberInfo) object {
-	o = append(o.key("members"), '[')
+func (o object) act(kind Kind, a *Act) object {
+	o = o.str("act", a.ID).str("reason", a.Reason).str("target", a.Target).when("until", a.Until)
+	if string(a.Verb) != string(kind) {
+		o = o.str("verb", string(a.Verb))
+	}
+	switch kind {
+	case KindSlow:
+		if a.Every == 0 {
+			return append(o.key("every"), '0')
+		}
+	case KindRole:
+		o = o.str("role", a.Role.String())
+	}
+	if len(a.Seqs) > 0 {
+		o = append(o.key("seqs"), '[')
+		for i, seq := range a.Seqs {
+			if i > 0 {
+				o = append(o, ',')
+			}
+			o = strconv.AppendUint(o, seq, 10)
+		}
+		o = append(o, ']')
+	}
+	return o.seconds("every", a.Every).flag("accounts", a.Accounts).str("undoes", a.Undoes)
+}
+
+func (o object) report(kind Kind, r *Report) object {
+	switch kind {
+	case KindPreview:
+		o = o.members("hits", r.Hits).members("left", r.Left).list("notes", r.Notes)
+	case KindBans:
+		o = o.list("bans", r.Bans)
+	case KindActs:
+		o = o.list("acts", r.Acts)
+	case KindHeld, KindHold:
+		o = o.list("held", r.Held)
+	}
+	return strconv.AppendInt(o.key("count"), int64(r.Count), 10)
+}
+
+// list adds what encoding/json makes of a list, which is an empty one at least.
+func (o object) list(name string, values any) object {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(values); err != nil || b.String() == "null\n" {
+		return append(o.key(name), "[]"...) // there is nothing in them that could fail
+	}
+	return append(o.key(name), bytes.TrimSpace(b.Bytes())...)
+}
+
+func (o object) members(name string, members []MemberInfo) object {
+	o = append(o.key(name), '[')
 	for i := range members {
 		if i > 0 {
 			o = append(o, ',')
@@ -359,6 +465,31 @@ type wireEvent struct {
 	Count      int          `json:"count"`
 	Rooms      []wireRoom   `json:"rooms"`
 	Limits     wireLimits   `json:"limits"`
+
+	Act      string       `json:"act"`
+	Verb     Verb         `json:"verb"`
+	Target   string       `json:"target"`
+	Reason   string       `json:"reason"`
+	Until    time.Time    `json:"until"`
+	Every    float64      `json:"every"`
+	Accounts bool         `json:"accounts"`
+	Seqs     []uint64     `json:"seqs"`
+	Undoes   string       `json:"undoes"`
+	Ref      string       `json:"ref"`
+	Bans     []Ban        `json:"bans"`
+	Acts     []Audit      `json:"acts"`
+	Held     []Held       `json:"held"`
+	Hits     []wireMember `json:"hits"`
+	Left     []wireMember `json:"left"`
+	Notes    []string     `json:"notes"`
+}
+
+// act returns the act that an event of moderation tells of.
+func (w *wireEvent) act() *Act {
+	return &Act{
+		ID: w.Act, Verb: cmp.Or(w.Verb, Verb(w.Type)), Target: w.Target, Reason: w.Reason, Until: w.Until, Every: seconds(w.Every),
+		Accounts: w.Accounts, Role: Role(w.Role), Seqs: w.Seqs, Undoes: w.Undoes,
+	}
 }
 
 type wireMember struct {
@@ -402,7 +533,11 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 	switch w.Type {
 	case KindError, KindBye:
 		e.Text = ""
-		e.Err = &Error{Code: w.Code, Text: w.Text, Retry: w.Retry, After: seconds(w.RetryAfter)}
+		e.Err = &Error{Code: w.Code, Text: w.Text, Retry: w.Retry, After: seconds(w.RetryAfter), Ref: w.Ref, Until: w.Until}
+	case KindPreview:
+		e.Report = &Report{Hits: memberInfos(w.Hits), Left: memberInfos(w.Left), Notes: w.Notes, Count: w.Count}
+	case KindBans, KindActs, KindHeld, KindHold:
+		e.Report = &Report{Bans: w.Bans, Acts: w.Acts, Held: w.Held, Count: w.Count}
 	case KindWelcome:
 		e.Seq = 0
 		e.Welcome = &Welcome{
@@ -417,6 +552,9 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 			e.Rooms = append(e.Rooms, RoomInfo(r))
 		}
 	}
+	if w.Act != "" {
+		e.Act = w.act()
+	}
 	return nil
 }
 
@@ -428,4 +566,8 @@ func memberInfos(members []wireMember) []MemberInfo {
 	return infos
 }
 
-func seconds(s float64) time.Duration { return time.Duration(math.Round(s * float64(time.Second))) }
+// seconds returns s as a duration; what is too long for one is as long as one can be.
+func seconds(s float64) time.Duration {
+	const most = float64(math.MaxInt64 / int64(time.Second))
+	return time.Duration(math.Round(max(-most, min(s, most)) * float64(time.Second)))
+}

@@ -38,6 +38,34 @@ var typedCommands = []typed{
 	{[]string{"rooms", "list"}, "", "list the rooms", RoleMember, func(string) (Command, bool) {
 		return Command{Verb: VerbRooms}, true
 	}},
+	{[]string{"kick"}, "NICK [REASON]", "end a member, who may come back", RoleModerator, parseKick},
+	{[]string{"ban"}, "[-n] [-f] WHO [TIME] [REASON]", "keep somebody out: /ban bob 2h spam; -n shows whom it would hit", RoleModerator, parseBan(VerbBan)},
+	{[]string{"unban"}, "WHO [REASON]", "let them in again, by nick, target or the ban's id", RoleModerator, parseBan(VerbUnban)},
+	{[]string{"allow"}, "WHO [TIME] [REASON]", "let somebody in and speak in spite of bans", RoleModerator, parseBan(VerbAllow)},
+	{[]string{"bans"}, "[WHO]", "list the bans, mutes and allowances", RoleModerator, parseBans},
+	{[]string{"mute"}, "[-n] [-f] WHO [TIME] [REASON]", "let somebody say nothing", RoleModerator, parseBan(VerbMute)},
+	{[]string{"unmute"}, "WHO [REASON]", "let them speak again", RoleModerator, parseBan(VerbUnmute)},
+	{[]string{"slow"}, "EVERY|off [TIME] [REASON]", "slow mode: /slow 10s", RoleModerator, parseSlow},
+	{[]string{"lock"}, "[accounts] [TIME] [REASON]", "let nobody new in, or no guests", RoleModerator, parseLock},
+	{[]string{"unlock"}, "[REASON]", "let everybody in", RoleModerator, func(rest string) (Command, bool) {
+		return Command{Verb: VerbUnlock, Reason: rest}, true
+	}},
+	{[]string{"promote"}, "NICK [moderator|admin] [REASON]", "give a role, until they leave", RoleAdmin, parseRole(VerbPromote)},
+	{[]string{"demote"}, "NICK [member|moderator] [REASON]", "take a role away", RoleAdmin, parseRole(VerbDemote)},
+	{[]string{"delete", "del"}, "NICK [COUNT] [REASON] | #NUMBER [REASON]", "delete the last message, or the last few", RoleModerator, parseDelete},
+	{[]string{"clear"}, "NICK [REASON]", "delete all that somebody said lately", RoleModerator, func(rest string) (Command, bool) {
+		nick, reason := cutWord(rest)
+		return Command{Verb: VerbClear, Nick: nick, Reason: reason}, nick != ""
+	}},
+	{[]string{"undo"}, "[ID | NICK TIME]", "take back your last act, one, or somebody's last ones", RoleModerator, parseUndo},
+	{[]string{"acts"}, "[NICK]", "list the latest acts", RoleModerator, func(rest string) (Command, bool) {
+		return Command{Verb: VerbActs, Nick: rest}, true
+	}},
+	{[]string{"held"}, "", "list the messages that wait for you", RoleModerator, func(string) (Command, bool) {
+		return Command{Verb: VerbHeld}, true
+	}},
+	{[]string{"approve"}, "ID [REASON]", "let a held message be said", RoleModerator, parseRef(VerbApprove)},
+	{[]string{"reject"}, "ID [REASON]", "drop a held message", RoleModerator, parseRef(VerbReject)},
 	{[]string{"help", "?"}, "", "show this", RoleMember, func(string) (Command, bool) {
 		return Command{Verb: VerbHelp}, true
 	}},
@@ -67,10 +95,13 @@ func parseTopic(rest string) (Command, bool) {
 }
 
 // ParseLine turns a line that somebody typed into a command. A line that does not begin with / is
-// said; two slashes say one. An Error with CodeUnknownCommand or CodeBadRequest tells what is
+// said; two slashes say one. $kick and $ban are /kick and /ban. An Error with CodeUnknownCommand or CodeBadRequest tells what is
 // wrong with any other. A command without a room is meant for the one they are talking in.
 func ParseLine(line string) (Command, error) {
 	line = strings.TrimRight(line, " \t")
+	if word, _, _ := strings.Cut(line, " "); word == "$kick" || word == "$ban" {
+		line = "/" + line[1:]
+	}
 	if !strings.HasPrefix(line, "/") {
 		return Say("", line), nil
 	}
@@ -104,15 +135,17 @@ func cutWord(s string) (word, rest string) {
 
 // Help returns the commands that ParseLine knows and a member with that role may use, one a line.
 func Help(role Role) string {
-	var b strings.Builder
+	var lines, helps []string
+	width := 0
 	for _, t := range typedCommands {
 		if t.role > role {
 			continue
 		}
-		if b.Len() > 0 {
-			b.WriteByte('\n')
-		}
-		fmt.Fprintf(&b, "%-18s %s", strings.TrimSpace("/"+t.names[0]+" "+t.args), t.help)
+		line := strings.TrimSpace("/" + t.names[0] + " " + t.args)
+		lines, helps, width = append(lines, line), append(helps, t.help), max(width, len(line))
 	}
-	return b.String()
+	for i := range lines {
+		lines[i] = fmt.Sprintf("%-*s  %s", width, lines[i], helps[i])
+	}
+	return strings.Join(lines, "\n")
 }

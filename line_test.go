@@ -2,8 +2,10 @@ package chatroom_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -94,6 +96,9 @@ func TestHelpListsEveryCommand(t *testing.T) {
 	for line := range strings.Lines(chatroom.Help(chatroom.RoleAdmin)) {
 		name, _, _ := strings.Cut(line, " ")
 		cmd, err := chatroom.ParseLine(name + " some arguments")
+		if name == "/slow" {
+			cmd, err = chatroom.ParseLine("/slow 10s")
+		}
 		if err != nil || cmd.Verb == chatroom.VerbSay {
 			t.Errorf("Help lists %s: %+v, %v", name, cmd, err)
 		}
@@ -102,6 +107,10 @@ func TestHelpListsEveryCommand(t *testing.T) {
 	for _, verb := range []chatroom.Verb{
 		chatroom.VerbAction, chatroom.VerbPrivate, chatroom.VerbNick, chatroom.VerbJoin, chatroom.VerbLeave,
 		chatroom.VerbTopic, chatroom.VerbWho, chatroom.VerbRooms, chatroom.VerbHelp, chatroom.VerbQuit,
+		chatroom.VerbKick, chatroom.VerbBan, chatroom.VerbUnban, chatroom.VerbAllow, chatroom.VerbBans,
+		chatroom.VerbMute, chatroom.VerbUnmute, chatroom.VerbSlow, chatroom.VerbLock, chatroom.VerbUnlock,
+		chatroom.VerbPromote, chatroom.VerbDemote, chatroom.VerbDelete, chatroom.VerbClear, chatroom.VerbUndo,
+		chatroom.VerbActs, chatroom.VerbHeld, chatroom.VerbApprove, chatroom.VerbReject,
 	} {
 		if !listed[verb] {
 			t.Errorf("Help has nothing for %q", verb)
@@ -109,11 +118,86 @@ func TestHelpListsEveryCommand(t *testing.T) {
 	}
 }
 
-func TestHelpForAMemberListsNothingMoreThanForAnAdmin(t *testing.T) {
-	all := chatroom.Help(chatroom.RoleAdmin)
-	for line := range strings.Lines(chatroom.Help(chatroom.RoleMember)) {
-		if !strings.Contains(all+"\n", strings.TrimSuffix(line, "\n")+"\n") {
-			t.Errorf("only a member is told of %q", line)
+// helpFor returns the commands that Help lists for a role, without their descriptions.
+func helpFor(role chatroom.Role) (lines []string) {
+	for line := range strings.Lines(chatroom.Help(role)) {
+		command, _, _ := strings.Cut(line, "  ")
+		lines = append(lines, command)
+	}
+	return lines
+}
+
+func TestHelpListsWhatARoleMayUse(t *testing.T) {
+	member, moderator, admin := helpFor(chatroom.RoleMember), helpFor(chatroom.RoleModerator), helpFor(chatroom.RoleAdmin)
+	for _, tt := range []struct {
+		command          string
+		member, mod, adm bool
+	}{
+		{"/me TEXT", true, true, true},
+		{"/kick NICK [REASON]", false, true, true},
+		{"/ban [-n] [-f] WHO [TIME] [REASON]", false, true, true},
+		{"/promote NICK [moderator|admin] [REASON]", false, false, true},
+	} {
+		got := []bool{slices.Contains(member, tt.command), slices.Contains(moderator, tt.command), slices.Contains(admin, tt.command)}
+		if diff := cmp.Diff([]bool{tt.member, tt.mod, tt.adm}, got); diff != "" {
+			t.Errorf("who is told of %s: -want +got\n%s", tt.command, diff)
+		}
+	}
+}
+
+func TestWhatModeratorsType(t *testing.T) {
+	const h = time.Hour
+	for line, want := range map[string]chatroom.Command{
+		"/kick bob":                      {Verb: "kick", Nick: "bob"},
+		"$kick bob get out":              {Verb: "kick", Nick: "bob", Reason: "get out"},
+		"$ban bob":                       {Verb: "ban", Nick: "bob"},
+		"/ban bob 2h spam // third time": {Verb: "ban", Nick: "bob", For: 2 * h, Reason: "spam", Note: "third time"},
+		"/ban -n 10.0.0.0/8":             {Verb: "ban", Target: "10.0.0.0/8", Preview: true},
+		"/ban -f -n spam* 1d12h":         {Verb: "ban", Target: "spam*", For: 36 * h, Force: true, Preview: true},
+		"/ban account:bob":               {Verb: "ban", Target: "account:bob"},
+		"/ban nick:bob":                  {Verb: "ban", Target: "nick:bob"},
+		"/unban bob sorry":               {Verb: "unban", Nick: "bob", Reason: "sorry"},
+		"/allow 10.1.2.3 1w guest":       {Verb: "allow", Target: "10.1.2.3", For: 7 * 24 * h, Reason: "guest"},
+		"/bans":                          {Verb: "bans"},
+		"/mute bob 90s // he knows":      {Verb: "mute", Nick: "bob", For: 90 * time.Second, Note: "he knows"},
+		"/unmute bob":                    {Verb: "unmute", Nick: "bob"},
+		"/slow 10":                       {Verb: "slow", Every: 10 * time.Second},
+		"/slow 1m 1h too fast":           {Verb: "slow", Every: time.Minute, For: h, Reason: "too fast"},
+		"/slow off":                      {Verb: "slow"},
+		"/lock":                          {Verb: "lock"},
+		"/lock accounts 10m raid":        {Verb: "lock", Accounts: true, For: 10 * time.Minute, Reason: "raid"},
+		"/unlock over":                   {Verb: "unlock", Reason: "over"},
+		"/promote bob":                   {Verb: "promote", Nick: "bob"},
+		"/promote bob admin for tonight": {Verb: "promote", Nick: "bob", Role: chatroom.RoleAdmin, Reason: "for tonight"},
+		"/demote bob enough":             {Verb: "demote", Nick: "bob", Reason: "enough"},
+		"/delete bob":                    {Verb: "delete", Nick: "bob"},
+		"/delete bob 3 rude":             {Verb: "delete", Nick: "bob", Count: 3, Reason: "rude"},
+		"/delete #42 rude":               {Verb: "delete", Seq: 42, Reason: "rude"},
+		"/clear bob":                     {Verb: "clear", Nick: "bob"},
+		"/undo":                          {Verb: "undo"},
+		"/undo abc123 a mistake":         {Verb: "undo", Ref: "abc123", Reason: "a mistake"},
+		"/undo ann 10m":                  {Verb: "undo", Nick: "ann", For: 10 * time.Minute},
+		"/acts":                          {Verb: "acts"},
+		"/held":                          {Verb: "held"},
+		"/approve abc123":                {Verb: "approve", Ref: "abc123"},
+		"/reject abc123 not here":        {Verb: "reject", Ref: "abc123", Reason: "not here"},
+		"$5 for lunch?":                  {Verb: "say", Text: "$5 for lunch?"},
+		"$banana is a currency":          {Verb: "say", Text: "$banana is a currency"},
+		"/ban bob 2x":                    {Verb: "ban", Nick: "bob", Reason: "2x"},
+		"/ban bob 9999999999999w":        {Verb: "ban", Nick: "bob", Reason: "9999999999999w"},
+		"/ban bob 0s":                    {Verb: "ban", Nick: "bob", Reason: "0s"},
+	} {
+		got, err := chatroom.ParseLine(line)
+		if err != nil {
+			t.Errorf("ParseLine(%q): %v", line, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("ParseLine(%q): -want +got\n%s", line, diff)
+		}
+	}
+	for _, line := range []string{"/kick", "/ban", "$ban", "/ban -n", "/slow", "/slow fast", "/delete", "/delete #x", "/clear", "/approve"} {
+		if cmd, err := chatroom.ParseLine(line); !errors.Is(err, chatroom.ErrBadRequest) {
+			t.Errorf("ParseLine(%q) = %+v, %v", line, cmd, err)
 		}
 	}
 }
@@ -129,15 +213,20 @@ func FuzzParseLine(f *testing.F) {
 			if !errors.Is(err, chatroom.ErrUnknownCommand) && !errors.Is(err, chatroom.ErrBadRequest) {
 				t.Fatalf("ParseLine(%q): %v", line, err)
 			}
-			if !strings.HasPrefix(line, "/") || cmd != (chatroom.Command{}) {
+			if !command(line) || cmd != (chatroom.Command{}) {
 				t.Fatalf("ParseLine(%q) = %+v, %v", line, cmd, err)
 			}
 		case cmd.Verb == chatroom.VerbSay:
 			if !strings.HasSuffix(strings.TrimRight(line, " \t"), cmd.Text) || len(line) > 0 && line[0] == '/' && len(cmd.Text) >= len(line) {
 				t.Fatalf("ParseLine(%q) says %q", line, cmd.Text)
 			}
-		case !strings.HasPrefix(line, "/"):
+		case !command(line):
 			t.Fatalf("ParseLine(%q) = %+v", line, cmd)
 		}
 	})
+}
+
+// command reports whether a line may be a command.
+func command(line string) bool {
+	return strings.HasPrefix(line, "/") || strings.HasPrefix(line, "$")
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A member is one participant: who it is, where it reads, and a box for what is for it alone.
@@ -17,10 +18,17 @@ type member struct {
 	enc    Encoder
 	pings  bool // the peer answers pings
 	ident  Identity
-	role   Role
+	joined time.Time
+	judged uint64 // owned by admit: server.bansGiven when the bans were looked at
 
-	nick  string  // guarded by server.mu
-	rooms []*seat // guarded by server.mu: where it is
+	// Guarded by server.mu.
+	nick  string
+	keys  []string // NickKeys(nick)
+	role  Role
+	base  Role    // the role without promotions and demotions
+	rooms []*seat // where it is
+
+	mute atomic.Pointer[Ban] // why it may not speak; may have expired
 
 	// One flush goroutine at most: it exists while flushing is true, and once the member has
 	// ended and everything is written, flushing stays true for ever.
@@ -37,6 +45,9 @@ type member struct {
 	eased   sync.Cond // the box has become smaller, or the member has ended; its L is mu
 	spare   []op      // the flush goroutine's last box, emptied
 	reason  *Error    // why it ended; nil while it has not
+
+	// expelled is what its rooms are told of its end; nil means a KindLeave.
+	expelled *telling
 }
 
 // An op is the next thing in a member's box: an event for it alone, or all that a seat had to
@@ -92,7 +103,9 @@ func (m *member) putLocked(e *Event) {
 	}
 	m.markLocked()
 	m.box = append(m.box, op{event: e})
-	m.boxSize += e.cost()
+	if !e.History { // which is bounded, and nobody's fault
+		m.boxSize += e.cost()
+	}
 }
 
 // markLocked puts what every seat has to read now before whatever is put into the box next.
@@ -105,10 +118,13 @@ func (m *member) markLocked() {
 	}
 }
 
-// sit lets the member read from s, after welcome.
-func (m *member) sit(s *seat, welcome *Event) {
+// sit lets the member read from s, after welcome and what it is shown of the history.
+func (m *member) sit(s *seat, welcome *Event, history []Event) {
 	m.mu.Lock()
 	m.putLocked(welcome)
+	for i := range history {
+		m.putLocked(&history[i])
+	}
 	if !s.stood {
 		m.seats = append(m.seats, s)
 	}
@@ -141,13 +157,16 @@ func (m *member) last(s *seat, upto int64) {
 // end ends the member for that reason, unless it has ended already. What it had to receive by
 // now, and a farewell, still reach it; its rooms are left at once. end never waits and may be
 // called under a roster's lock.
-func (m *member) end(reason *Error) {
+func (m *member) end(reason *Error) { m.expel(reason, nil) }
+
+// expel is end by an act, of which the member's rooms are told by t.
+func (m *member) expel(reason *Error, t *telling) {
 	m.mu.Lock()
 	if m.reason != nil {
 		m.mu.Unlock()
 		return
 	}
-	m.reason = reason
+	m.reason, m.expelled = reason, t
 	if reason.Code == CodeTooSlow {
 		m.box = nil
 	} else {
@@ -325,7 +344,9 @@ func (m *member) receive() (Event, bool, error) {
 		if o.event != nil {
 			m.box[0] = op{}
 			m.box = m.box[1:]
-			m.boxSize -= o.event.cost()
+			if !o.event.History {
+				m.boxSize -= o.event.cost()
+			}
 			return *o.event, true, nil
 		}
 		if e, ok := o.seat.take(o.upto); ok {

@@ -26,6 +26,7 @@ type Limits struct {
 	Pong      time.Duration // silence after a ping that ends the connection; 15 s
 	Write     time.Duration // time in which a peer must take some of what it is sent; 5 s
 	Callback  time.Duration // time an Authenticator or BanStore has; 5 s
+	Filter    time.Duration // time a Filter has; 1 s
 
 	// Lag is how many bytes a member may be behind its room, and how many may wait for it alone;
 	// 1 MiB. Past it the member is cut off with ErrTooSlow.
@@ -46,6 +47,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Pong, 15*time.Second)
 	set(&l.Write, 5*time.Second)
 	set(&l.Callback, 5*time.Second)
+	set(&l.Filter, time.Second)
 	set(&l.Lag, 1<<20)
 	return l
 }
@@ -70,6 +72,11 @@ type config struct {
 	bans      BanStore
 	fronts    []Front
 	log       *slog.Logger
+
+	filters   []FilterStep
+	reserved  []string
+	failOpen  bool // who cannot be looked up among the bans comes in
+	plaintext bool // secrets may come in the clear
 }
 
 // WithLimits sets the server's numbers; fields left zero have their defaults.
@@ -129,3 +136,41 @@ func WithLogger(l *slog.Logger) Option {
 		}
 	}
 }
+
+// A FilterStep is a place in the chain of filters.
+type FilterStep struct {
+	Name   string // in the audit, in Stats and in logs
+	Filter Filter
+	// Dry says that the filter's verdicts are counted, and some of them audited, but not carried
+	// out.
+	Dry bool
+	// UpTo is the highest role that is reviewed. The zero value is RoleMember, and exempts
+	// moderators and admins.
+	UpTo Role
+}
+
+// WithFilter adds a filter behind those that are there: what members say passes them in that
+// order, and the first that does more than allow or rewrite decides. A step without a Filter adds
+// none.
+func WithFilter(step FilterStep) Option {
+	return func(c *config) {
+		if step.Filter != nil {
+			c.filters = append(c.filters, step)
+		}
+	}
+}
+
+// WithReservedNicks sets the nicks that only somebody with the account of that name may have, in
+// every spelling that looks like them; see ReservedNick. Without it they are ReservedNicks().
+// Clients in process may have any.
+func WithReservedNicks(nicks ...string) Option {
+	return func(c *config) { c.reserved = nicks }
+}
+
+// WithFailOpen lets people in when the BanStore does not answer. Without it they are turned away
+// with ErrUnavailable until it does.
+func WithFailOpen() Option { return func(c *config) { c.failOpen = true } }
+
+// WithPlaintextSecrets lets passwords and tokens come over connections that others can read.
+// Without it a secret is taken over TLS, a Unix socket or from this machine only.
+func WithPlaintextSecrets() Option { return func(c *config) { c.plaintext = true } }

@@ -1,9 +1,9 @@
 package chatroom
 
-import "strings"
+import "slices"
 
 // ReservedNicks returns the nicks that are reserved unless a server is told otherwise: those that sound as if
-// they spoke for it. A * at the beginning or end of one stands for anything.
+// they spoke for it. Each is a mask, as in a Ban of kind BanMask.
 func ReservedNicks() []string {
 	return []string{
 		"server", "system", "service", "services", "console", "daemon", "host", "chatroom",
@@ -15,22 +15,11 @@ func ReservedNicks() []string {
 	}
 }
 
-// ReservedNick reports whether nick, compared as nicks are, is among reserved. A reserved nick
-// is for whoever is logged in to the account of that name.
+// ReservedNick reports whether nick, or what it could be taken for, is among reserved, which are
+// masks. A reserved nick is for whoever is logged in to the account of that name.
 func ReservedNick(nick string, reserved []string) bool {
-	key := fold(nick)
-	for _, r := range reserved {
-		name, before := strings.CutPrefix(r, "*")
-		name, after := strings.CutSuffix(name, "*")
-		switch name = fold(name); {
-		case key == name,
-			before && after && strings.Contains(key, name),
-			before && strings.HasSuffix(key, name),
-			after && strings.HasPrefix(key, name):
-			return true
-		}
-	}
-	return false
+	texts := maskTexts(nick)
+	return slices.ContainsFunc(reserved, func(mask string) bool { return newMask(mask).matches(texts) })
 }
 
 // mayBeCalled reports whether id may have its nick, as far as reserved has a say.

@@ -11,12 +11,13 @@ func TestReservedNicksAreForTheirAccounts(t *testing.T) {
 		"server", "Server", "SERVER", "ｓｅｒｖｅｒ", "system", "System", "admin", "Admin", "ADMIN", "aDmIn", "ａdmin", "𝐚dmin",
 		"administrator", "root", "ROOT", "ｒoot", "moderator", "Moderator", "mod", "operator", "op", "host", "staff", "owner",
 		"NickServ", "chanserv", "SERV", "fooserv", "ｎｉｃｋｓｅｒｖ", "support", "security", "everyone",
+		"аdmin", "АDМIN", "adm1n", "adrnin", "ⓐdmin", "r00t", "Ѕеrvеr", "ΗΟST", "rnod", "0p", "oрs", "nickѕerv", "NIСKЅЕRV",
 	} {
 		if !chatroom.ReservedNick(nick, chatroom.ReservedNicks()) {
 			t.Errorf("%q is not reserved", nick)
 		}
 	}
-	for _, nick := range []string{"ann", "bob", "adminton", "rooty", "servant", "observer", "opal", "modest", "hosta", "serving"} {
+	for _, nick := range []string{"ann", "bob", "adminton", "rooty", "servant", "observer", "opal", "modest", "hosta", "serving", "ädmin", "админ", "ор-ed"} {
 		if chatroom.ReservedNick(nick, chatroom.ReservedNicks()) {
 			t.Errorf("%q is reserved", nick)
 		}
@@ -42,6 +43,14 @@ func TestReservedNicksCanHavePlaceholders(t *testing.T) {
 		"*Bot": {"bot": true, "chatbot": true, "bots": false, "ＢＯＴ": true},
 		"Irc*": {"irc": true, "ircop": true, "myirc": false},
 		"*x*":  {"x": true, "axb": true, "ab": false},
+		"*x":   {"ax": true, "aх": true, "xa": false},
+		"Kо*":  {"kobold": true, "к0": true, "ok": false}, // with a Cyrillic о
+		"mod*": {"rnods": true, "МОDS": true, "mad": false},
+		"rn*":  {"mike": true, "rnx": true},
+		"r*":   {"mike": false, "rx": true},
+		"*n":   {"tom": false, "torn": true},
+		"a*":   {"änne": false, "аnne": true},
+		"a?b":  {"axb": true, "ab": false, "amb": true, "ämb": false},
 		"*":    {"ann": true},
 		"":     {"ann": false},
 	} {

@@ -12,7 +12,8 @@ import (
 
 func (s *server) newMember(id Identity) *member {
 	m := &member{
-		srv: s, number: s.numbers.Add(1), ident: id, role: id.Role, nick: id.Nick,
+		srv: s, number: s.numbers.Add(1), ident: id, joined: time.Now(),
+		role: id.Role, base: id.Role, nick: id.Nick, keys: NickKeys(id.Nick),
 		flushed: make(chan struct{}),
 		wake:    make(chan struct{}, 1),
 		ended:   make(chan struct{}),
@@ -22,42 +23,80 @@ func (s *server) newMember(id Identity) *member {
 	return m
 }
 
-// admit lets m in: it reserves the nick, looks at the bans, and only then announces it, so that a
-// ban given meanwhile finds the nick or is found by it.
+// admit lets m in: it reserves the nick, looks at the bans, and only then announces it. A ban given
+// meanwhile is looked at too, or finds m among the members.
 func (s *server) admit(ctx context.Context, m *member, room, id string) (Event, error) {
-	key := fold(m.nick)
-	if err := s.reserve(m, key); err != nil {
+	if err := s.reserve(m); err != nil {
 		return Event{}, err
 	}
-	err := s.checkBans(m, key)
-	if err == nil {
-		var welcome Event
-		if welcome, err = s.joinRoom(m, room, id, true); err == nil {
-			s.stats.joined.Add(1)
-			s.log.Info("member joined", m.attrs()...)
-			return welcome, nil
+	for {
+		m.judged = s.bansGiven.Load()
+		mute, err := s.door(ctx, m.subjectAs(m.nick, m.keys))
+		if err == nil {
+			m.mute.Store(mute)
+			var welcome Event
+			if welcome, err = s.joinRoom(m, room, id, true); err == nil {
+				s.stats.joined.Add(1)
+				s.log.Info("member joined", m.attrs()...)
+				return welcome, nil
+			}
 		}
+		if err == errBansGiven {
+			continue
+		}
+		s.mu.Lock()
+		s.freeLocked(m, m.keys)
+		s.taken--
+		s.mu.Unlock()
+		return Event{}, err
 	}
-	s.mu.Lock()
-	delete(s.nicks, key)
-	s.mu.Unlock()
-	return Event{}, err
 }
 
-func (s *server) reserve(m *member, key string) error {
+// errBansGiven means that bans were given since they were looked at.
+var errBansGiven = errors.New("bans were given")
+
+func (s *server) reserve(m *member) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.openLocked(m); err != nil {
 		return err
 	}
-	if len(s.nicks) >= s.limits.Members && s.limits.Members > 0 {
+	if s.taken >= s.limits.Members && s.limits.Members > 0 {
 		return &Error{Code: CodeFull, Text: "the server is full; try later", Retry: RetryLater}
 	}
-	if _, taken := s.nicks[key]; taken {
-		return &Error{Code: CodeNickInUse, Text: fmt.Sprintf("%s is taken; choose another nick", m.nick)}
+	if err := s.claimLocked(m, m.nick, m.keys); err != nil {
+		return err
 	}
-	s.nicks[key] = m
+	s.taken++
 	return nil
+}
+
+// claimLocked takes a nick for m, and all nicks that look like it. s.mu must be held.
+func (s *server) claimLocked(m *member, nick string, keys []string) error {
+	for _, key := range keys {
+		other := s.nicks[key]
+		if other == nil || other == m {
+			continue
+		}
+		text := nick + " is taken; choose another nick"
+		if fold(other.nick) != fold(nick) {
+			text = nick + " looks like " + other.nick + ", who is here; choose another nick"
+		}
+		return &Error{Code: CodeNickInUse, Text: text}
+	}
+	for _, key := range keys {
+		s.nicks[key] = m
+	}
+	return nil
+}
+
+// freeLocked gives a nick of m up. s.mu must be held.
+func (s *server) freeLocked(m *member, keys []string) {
+	for _, key := range keys {
+		if s.nicks[key] == m {
+			delete(s.nicks, key)
+		}
+	}
 }
 
 // openLocked returns what m is told if the server is closed. s.mu must be held.
@@ -69,23 +108,6 @@ func (s *server) openLocked(m *member) error {
 		return ErrServerClosed
 	}
 	return ErrShutdown
-}
-
-// checkBans returns an Error if a ban hits m under the folded nick.
-func (s *server) checkBans(m *member, key string) error {
-	for i := range s.banned {
-		if b := &s.banned[i]; b.hits(key, m.ident.Account, m.addr(), time.Now()) {
-			text := "you are banned"
-			if !b.Expires.IsZero() {
-				text += " until " + b.Expires.UTC().Format("2006-01-02 15:04 MST")
-			}
-			if b.Reason != "" {
-				text += ": " + b.Reason
-			}
-			return &Error{Code: CodeBanned, Text: text, Retry: RetryNever}
-		}
-	}
-	return nil
 }
 
 // attrs returns what logs call the member.
@@ -123,7 +145,10 @@ func (s *server) joinRoom(m *member, name, id string, first bool) (Event, error)
 	s.mu.Lock()
 	r, err := s.roomLocked(m, name)
 	if err == nil && first {
-		if err = s.openLocked(m); err == nil {
+		if err = s.openLocked(m); err == nil && m.judged != s.bansGiven.Load() {
+			err = errBansGiven
+		}
+		if err == nil {
 			s.running.Add(1)
 			s.members[m] = struct{}{}
 		}
@@ -135,7 +160,7 @@ func (s *server) joinRoom(m *member, name, id string, first bool) (Event, error)
 	r.mu.Lock()
 	seat := r.seatLocked(m)
 	w := &Welcome{
-		Seq: seat.joined, Epoch: r.epoch, Topic: r.topic, Role: m.role,
+		Seq: seat.joined, Epoch: r.epoch, Topic: r.topic, Role: seat.role,
 		Count: len(r.seats), Members: r.membersLocked(s.limits.WelcomeMembers),
 		Limits: WireLimits{LineBytes: s.limits.LineBytes, TextBytes: s.limits.TextBytes, Idle: s.limits.Idle},
 	}
@@ -148,8 +173,9 @@ func (s *server) joinRoom(m *member, name, id string, first bool) (Event, error)
 		w.MOTD = s.motd
 	}
 	r.deliver()
-	w.History = seat.place()
-	m.sit(seat, &e)
+	var shown []Event
+	w.History, shown = seat.place()
+	m.sit(seat, &e, shown)
 	return e, nil
 }
 
@@ -158,15 +184,15 @@ func (s *server) roomLocked(m *member, name string) (*room, error) {
 	if len(m.rooms) >= s.limits.RoomsPerMember && s.limits.RoomsPerMember > 0 {
 		return nil, &Error{Code: CodeFull, Text: fmt.Sprintf("you are in %d rooms already", len(m.rooms))}
 	}
-	if m.over() != nil {
-		return nil, ErrClosed
+	if over := m.over(); over != nil {
+		return nil, over
 	}
 	r := s.rooms[fold(name)]
 	switch {
 	case r != nil && slices.ContainsFunc(m.rooms, func(t *seat) bool { return t.room == r }):
 		return nil, &Error{Code: CodeInRoom, Text: "you are in " + r.name + " already"}
 	case r != nil:
-		return r, nil
+		return r, r.admits(m)
 	case s.fixedOnly:
 		return nil, &Error{Code: CodeNoSuchRoom, Text: "there is no room " + name}
 	case len(s.rooms) >= s.limits.Rooms && s.limits.Rooms > 0:
@@ -190,7 +216,10 @@ func (s *server) leaveRoom(m *member, seat *seat, text, id string) (Event, error
 	m.rooms = slices.Delete(m.rooms, i, i+1)
 	seat.pin()
 	defer seat.unpin()
-	seat.room.removeLocked(seat, &e)
+	seat.room.removeLocked(seat, func(r *room) {
+		e.From, e.Member = seat.nick, m.number
+		r.appendLocked(&e)
+	})
 	s.dropLocked(seat.room)
 	s.mu.Unlock()
 	seat.room.deliver()
@@ -211,22 +240,30 @@ func (s *server) dropLocked(r *room) {
 
 // forget takes a member that has ended out of everything.
 func (s *server) forget(m *member) {
-	reason := m.over()
+	m.mu.Lock()
+	reason, expelled := m.reason, m.expelled
+	m.mu.Unlock()
 	s.mu.Lock()
 	rooms, closed := m.rooms, s.closed
 	m.rooms = nil
 	for _, seat := range rooms {
-		var why *Event // nobody is told while everybody leaves
-		if !closed {
-			why = &Event{Kind: KindLeave, Text: leaveText(reason)}
-		}
-		seat.room.removeLocked(seat, why)
+		seat.room.removeLocked(seat, func(r *room) {
+			switch {
+			case closed: // nobody is told while everybody leaves
+			case expelled != nil:
+				expelled.inLocked(r)
+			default:
+				r.appendLocked(&Event{Kind: KindLeave, Text: leaveText(reason), From: seat.nick, Member: m.number})
+			}
+		})
 		s.dropLocked(seat.room)
 	}
-	delete(s.members, m)
-	if key := fold(m.nick); s.nicks[key] == m {
-		delete(s.nicks, key)
+	if _, here := s.members[m]; here {
+		s.departLocked(m)
+		s.freeLocked(m, m.keys)
+		s.taken--
 	}
+	delete(s.members, m)
 	s.mu.Unlock()
 	for _, seat := range rooms {
 		if !closed {
@@ -260,23 +297,39 @@ func (s *server) rename(ctx context.Context, m *member, nick, id string) (Event,
 		}
 		nick = ident.Nick
 	}
-	key := fold(nick)
-	if err := s.checkBans(m, key); err != nil {
-		return Event{}, err
+	keys := NickKeys(nick)
+	for {
+		judged := s.bansGiven.Load()
+		mute, err := s.door(ctx, m.subjectAs(nick, keys))
+		if err != nil {
+			return Event{}, err
+		}
+		e, err := s.renameTo(m, nick, keys, id, judged, mute)
+		if err != errBansGiven {
+			return e, err
+		}
 	}
+}
+
+// renameTo is rename once it is known that m may have the nick.
+func (s *server) renameTo(m *member, nick string, keys []string, id string, judged uint64, mute *Ban) (Event, error) {
 	e := Event{Kind: KindNick, Nick: nick, ID: id, Member: m.number, Time: now()}
 	s.mu.Lock()
-	if m.over() != nil {
-		s.mu.Unlock()
-		return Event{}, ErrClosed
+	err := error(nil)
+	if over := m.over(); over != nil {
+		err = over
+	} else if judged != s.bansGiven.Load() {
+		err = errBansGiven
+	} else {
+		err = s.claimLocked(m, nick, keys)
 	}
-	if other := s.nicks[key]; other != nil && other != m {
+	if err != nil {
 		s.mu.Unlock()
-		return Event{}, &Error{Code: CodeNickInUse, Text: nick + " is taken; choose another nick"}
+		return Event{}, err
 	}
-	delete(s.nicks, fold(m.nick))
-	s.nicks[key] = m
-	e.From, m.nick = m.nick, nick
+	s.freeLocked(m, slices.DeleteFunc(slices.Clone(m.keys), func(key string) bool { return slices.Contains(keys, key) }))
+	e.From, m.nick, m.keys = m.nick, nick, keys
+	m.mute.Store(mute)
 	rooms := slices.Clone(m.rooms)
 	first := e
 	for i, seat := range rooms {
@@ -297,32 +350,6 @@ func (s *server) rename(ctx context.Context, m *member, nick, id string) (Event,
 		m.post(&first)
 	}
 	return first, nil
-}
-
-// authenticate asks the Authenticator, and checks what it says.
-func (s *server) authenticate(ctx context.Context, req AuthRequest) (id Identity, err error) {
-	err = s.call(ctx, "authenticator", func(ctx context.Context) (err error) {
-		id, err = s.auth.Authenticate(ctx, req)
-		return err
-	})
-	if err == nil {
-		id.Nick, err = ValidNick(id.Nick)
-	}
-	if err == nil {
-		return id, nil
-	}
-	switch {
-	case !errors.Is(err, ErrNoAccount):
-	case req.Secret == "" && req.Current == nil:
-		err = ErrPasswordRequired
-	default:
-		err = ErrUnauthorized
-	}
-	told := public(err)
-	if err != error(told) {
-		s.log.Error("authenticator failed", "nick", req.Nick, "err", err)
-	}
-	return Identity{}, told
 }
 
 // room returns the room of that name, or nil.

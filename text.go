@@ -146,7 +146,7 @@ func (t *typist) take(ctx context.Context, line []byte) {
 		t.room = e.Room
 	case e.Kind == KindLeave && e.Room == t.room:
 		t.room = "" // the only room left, if there is one
-	case e.Kind == KindMembers, e.Kind == KindRooms, e.Kind == KindPong:
+	case e.Kind.Answer():
 		t.c.Reply(e)
 	}
 }
@@ -194,6 +194,8 @@ func (f TextFront) AppendEvent(dst []byte, e *Event) []byte {
 		return fmt.Appendf(dst, "--- Goodbye: %s.\n", e.Err.Text)
 	case KindPong:
 		return append(dst, "--- pong\n"...)
+	case KindPreview, KindBans, KindActs, KindHeld, KindHold:
+		return f.appendReport(dst, e)
 	case KindPing:
 		return dst
 	}
@@ -235,8 +237,15 @@ func (f TextFront) appendLine(dst []byte, e *Event) []byte {
 		} else {
 			dst = fmt.Appendf(dst, "--- %s set the topic: %s", e.From, e.Text)
 		}
+	case KindDeleted:
+		dst = fmt.Appendf(dst, "--- a message of %s was deleted", e.From)
 	default:
-		return dst[:n] // a kind this format has no words for
+		if e.Act == nil {
+			return dst[:n] // a kind this format has no words for
+		}
+		if dst = append(dst, "--- "...); !f.actWords(&dst, e) {
+			return dst[:n]
+		}
 	}
 	return append(dst, '\n')
 }

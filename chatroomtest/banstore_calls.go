@@ -31,7 +31,7 @@ func endedCall(ctx context.Context, b *banStoreTest) error {
 	}
 	if m, ok := b.store.(chatroom.BanMatcher); ok {
 		calls["Match"] = func(ctx context.Context) error {
-			_, err := m.Match(ctx, chatroom.Subject{Nick: "bob", Folded: "bob"})
+			_, err := m.Match(ctx, chatroom.Subject{Nick: "bob", Keys: chatroom.NickKeys("bob")})
 			return err
 		}
 	}

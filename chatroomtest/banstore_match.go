@@ -9,11 +9,12 @@ import (
 	"example.com/chatroom"
 )
 
-// matchBans are what the subjects of matchCases meet. The nick is its own folded form.
+// matchBans are what the subjects of matchCases meet.
 var matchBans = []chatroom.Ban{
 	{ID: "nick", Kind: chatroom.BanNick, Value: "bob"},
 	{ID: "mute", Kind: chatroom.BanNick, Value: "bob", Effect: chatroom.EffectMute},
 	{ID: "allow", Kind: chatroom.BanNick, Value: "bob", Effect: chatroom.EffectAllow},
+	{ID: "alike", Kind: chatroom.BanNick, Value: "Mike"},
 	{ID: "mask", Kind: chatroom.BanMask, Value: "b?b"},
 	{ID: "any", Kind: chatroom.BanMask, Value: "*"},
 	{ID: "account", Kind: chatroom.BanAccount, Value: "robert"},
@@ -28,18 +29,20 @@ var matchCases = []struct {
 	subject chatroom.Subject
 	want    []string
 }{
-	{chatroom.Subject{Nick: "Bob", Folded: "bob"}, []string{"nick", "mute", "allow", "mask", "any"}},
-	{chatroom.Subject{Nick: "ann", Folded: "ann", Account: "robert"}, []string{"any", "account"}},
+	{chatroom.Subject{Nick: "Bob", Keys: chatroom.NickKeys("Bob")}, []string{"nick", "mute", "allow", "mask", "any"}},
+	{chatroom.Subject{Nick: "rn1ke", Keys: chatroom.NickKeys("rn1ke")}, []string{"alike", "any"}},
+	{chatroom.Subject{Nick: "ＢＯb", Keys: chatroom.NickKeys("ＢＯb")}, []string{"nick", "mute", "allow", "mask", "any"}},
+	{chatroom.Subject{Nick: "ann", Keys: chatroom.NickKeys("ann"), Account: "robert"}, []string{"any", "account"}},
 	{
-		chatroom.Subject{Nick: "ann", Folded: "ann", Addr: netip.MustParseAddr("192.0.2.7")},
+		chatroom.Subject{Nick: "ann", Keys: chatroom.NickKeys("ann"), Addr: netip.MustParseAddr("192.0.2.7")},
 		[]string{"any", "addr4", "net4", "all4"},
 	},
 	{
-		chatroom.Subject{Nick: "ann", Folded: "ann", Addr: netip.MustParseAddr("2001:db8::7")},
+		chatroom.Subject{Nick: "ann", Keys: chatroom.NickKeys("ann"), Addr: netip.MustParseAddr("2001:db8::7")},
 		[]string{"any", "addr6", "net6"},
 	},
 	{
-		chatroom.Subject{Nick: "bob", Folded: "bob", Account: "robert", Addr: netip.MustParseAddr("192.0.2.8")},
+		chatroom.Subject{Nick: "bob", Keys: chatroom.NickKeys("bob"), Account: "robert", Addr: netip.MustParseAddr("192.0.2.8")},
 		[]string{"nick", "mute", "allow", "mask", "any", "account", "net4", "all4"},
 	},
 }

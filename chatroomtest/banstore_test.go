@@ -211,12 +211,13 @@ func TestBrokenBanStoresAreFound(t *testing.T) {
 		"never calls changed": {func(s *table) {
 			s.watch = func(_ *table, ctx context.Context, _ func()) error { <-ctx.Done(); return ctx.Err() }
 		}, "changed", "0 calls of changed later"},
-		"calls changed too soon":  {func(s *table) { s.watch = (*table).hastyWatch }, "changed", "there is no call after which List returns one"},
-		"watches nothing":         {func(s *table) { s.watch = func(*table, context.Context, func()) error { return nil } }, "watch", "Watch returned <nil>"},
-		"panics while watching":   {func(s *table) { s.watch = func(*table, context.Context, func()) error { panic("oh") } }, "watch", "it panicked: oh"},
-		"matches no networks":     {matching(func(b chatroom.Ban) bool { return !strings.Contains(b.Value, "/") }), "match", `did not return ban "net4"`},
-		"matches no exceptions":   {matching(func(b chatroom.Ban) bool { return b.Effect != chatroom.EffectAllow }), "match", `did not return ban "allow"`},
-		"matches what is removed": {remembering, "match", `Match after Remove of ban "nick" returned it`},
+		"calls changed too soon":   {func(s *table) { s.watch = (*table).hastyWatch }, "changed", "there is no call after which List returns one"},
+		"watches nothing":          {func(s *table) { s.watch = func(*table, context.Context, func()) error { return nil } }, "watch", "Watch returned <nil>"},
+		"panics while watching":    {func(s *table) { s.watch = func(*table, context.Context, func()) error { panic("oh") } }, "watch", "it panicked: oh"},
+		"matches no networks":      {matching(func(b chatroom.Ban) bool { return !strings.Contains(b.Value, "/") }), "match", `did not return ban "net4"`},
+		"matches no exceptions":    {matching(func(b chatroom.Ban) bool { return b.Effect != chatroom.EffectAllow }), "match", `did not return ban "allow"`},
+		"matches equal nicks only": {func(s *table) { s.matches = (*table).literalMatch }, "match", `did not return ban "alike"`},
+		"matches what is removed":  {remembering, "match", `Match after Remove of ban "nick" returned it`},
 		"matches a ban twice": {func(s *table) {
 			s.matches = func(s *table, who chatroom.Subject) []chatroom.Ban { return append(s.all(who), s.all(who)...) }
 		}, "match", "twice"},
@@ -477,6 +478,13 @@ func matching(f func(b chatroom.Ban) bool) func(*table) {
 			return slices.DeleteFunc(s.all(who), func(b chatroom.Ban) bool { return !f(b) })
 		}
 	}
+}
+
+// literalMatch looks for nicks by their first key alone.
+func (s *table) literalMatch(who chatroom.Subject) []chatroom.Ban {
+	return slices.DeleteFunc(s.all(who), func(b chatroom.Ban) bool {
+		return b.Kind == chatroom.BanNick && !slices.Equal(chatroom.NickKeys(b.Value)[:1], who.Keys[:1])
+	})
 }
 
 // remembering makes Match see what was added, but not what was removed.

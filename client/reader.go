@@ -104,6 +104,8 @@ func (c *Client) handle(e chatroom.Event, size int) {
 		c.self.Nick = e.Nick
 	case own && e.Kind == chatroom.KindLeave:
 		delete(c.rooms, e.Room)
+	case e.Kind == chatroom.KindRole && !e.History && e.Nick == c.self.Nick:
+		c.self.Role = e.Act.Role
 	}
 	var k *call
 	if own || reply(e.Kind) {
@@ -129,11 +131,7 @@ func (c *Client) handle(e chatroom.Event, size int) {
 
 // reply reports whether an event of that kind only answers the member who asked.
 func reply(k chatroom.Kind) bool {
-	switch k {
-	case chatroom.KindMembers, chatroom.KindRooms, chatroom.KindPong, chatroom.KindError:
-		return true
-	}
-	return false
+	return k.Answer() || k == chatroom.KindError
 }
 
 // takeCallLocked takes the oldest call that matches off the calls; whoever gets it answers it.

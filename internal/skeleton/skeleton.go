@@ -59,6 +59,9 @@ func Of(s string) string {
 // too close if either their Keys or their PRECIS comparison keys are equal.
 func Key(nick string) string {
 	keys := asciiKeys()
+	if len(nick) == 1 && nick[0] < utf8.RuneSelf {
+		return keys[nick[0]]
+	}
 	var b strings.Builder
 	b.Grow(len(nick) + 4)
 	for i := range len(nick) {

@@ -1,0 +1,537 @@
+package chatroom
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A departed is somebody who left lately, for bans on people who are gone and for previews.
+type departed struct {
+	subject Subject
+	info    MemberInfo
+}
+
+const maxDeparted = 256
+
+// departLocked notes that m leaves. s.mu must be held.
+func (s *server) departLocked(m *member) {
+	d := departed{m.subjectLocked(), MemberInfo{Nick: m.nick, Member: m.number, Role: m.role}}
+	if len(s.departed) == maxDeparted {
+		s.departed = slices.Delete(s.departed, 0, 1)
+	}
+	s.departed = append(s.departed, d)
+}
+
+// subjectLocked returns what bans are compared with. server.mu must be held.
+func (m *member) subjectLocked() Subject {
+	return Subject{Nick: m.nick, Keys: m.keys, Account: m.ident.Account, Addr: m.addr()}
+}
+
+// subjectAs returns what bans would be compared with if m had that nick.
+func (m *member) subjectAs(nick string, keys []string) Subject {
+	return Subject{Nick: nick, Keys: keys, Account: m.ident.Account, Addr: m.addr()}
+}
+
+// look returns the ban and the mute that are on somebody, if any. An error means that nobody
+// knows; a server that fails open has none then.
+func (s *server) look(ctx context.Context, sub Subject) (ban, mute *Ban, err error) {
+	if s.matcher == nil {
+		ban, mute = standing(s.index.on(sub, time.Now()))
+		return ban, mute, nil
+	}
+	found, err := ask(ctx, s, "ban store", func(ctx context.Context) ([]Ban, error) { return s.matcher.Match(ctx, sub) })
+	if err != nil {
+		s.log.Error("bans cannot be looked up", "nick", sub.Nick, "open", s.failOpen, "err", err)
+		if s.failOpen {
+			return nil, nil, nil
+		}
+		return nil, nil, ErrUnavailable
+	}
+	at := time.Now()
+	found = slices.DeleteFunc(found, func(b Ban) bool { return !b.covers(&sub, at) })
+	ban, mute = standing(found)
+	return ban, mute, nil
+}
+
+// door returns the mute that is on somebody, or the Error for whoever may not come in.
+func (s *server) door(ctx context.Context, sub Subject) (mute *Ban, err error) {
+	ban, mute, err := s.look(ctx, sub)
+	if err != nil {
+		return nil, err
+	}
+	if ban != nil {
+		return nil, bannedError(ban)
+	}
+	return mute, nil
+}
+
+// bannedError is what somebody is told whom b is on.
+func bannedError(b *Ban) *Error {
+	text := "you are banned"
+	if !b.Expires.IsZero() {
+		text += " until " + b.Expires.UTC().Format(untilFormat)
+	}
+	return &Error{
+		Code: CodeBanned, Text: withReason(text, b.Reason) + " (ban " + b.ID + ")",
+		Retry: RetryNever, Ref: b.ID, Until: b.Expires,
+	}
+}
+
+const untilFormat = "2006-01-02 15:04 MST"
+
+// mutedError is what somebody is told who may not speak because of b.
+func mutedError(b *Ban) *Error {
+	text := "you are muted"
+	if !b.Expires.IsZero() {
+		text += " until " + b.Expires.UTC().Format(untilFormat)
+	}
+	return &Error{Code: CodeMuted, Text: withReason(text, b.Reason), Ref: b.ID, Until: b.Expires}
+}
+
+// A sentence is a ban, a mute or an allowance before it is passed.
+type sentence struct {
+	name   string   // whom or what it is on
+	person bool     // it is on somebody, by all there is
+	bans   []Ban    // what is to be stored
+	notes  []string // what it does not stop
+	force  []string // why it is refused without force
+	hits   []*member
+	infos  []MemberInfo
+	left   []MemberInfo
+}
+
+// ban carries out VerbBan, VerbMute and VerbAllow.
+func (s *server) ban(ctx context.Context, a actor, cmd Command) (Event, error) {
+	st, err := s.sentence(a, cmd)
+	if err != nil {
+		return Event{}, err
+	}
+	if cmd.Preview {
+		report := &Report{Hits: st.infos, Left: st.left, Count: len(st.infos), Notes: append(st.notes, st.force...)}
+		return Event{Kind: KindPreview, ID: cmd.ID, Time: now(), Report: report}, nil
+	}
+	if len(st.force) > 0 && !cmd.Force {
+		return Event{}, &Error{Code: CodeNeedsForce, Text: strings.Join(st.force, "; ") + "; -f insists, -n shows whom"}
+	}
+	id := s.newID()
+	for i := range st.bans {
+		b := &st.bans[i]
+		b.ID = id
+		if i > 0 {
+			b.ID = fmt.Sprintf("%s.%d", id, i+1)
+		}
+		b.Reason, b.Note, b.By = cmd.Reason, cmd.Note, a.name
+		b.Created, b.Expires = now(), until(cmd.For)
+	}
+	if err := s.store(ctx, st.bans); err != nil {
+		return Event{}, err
+	}
+	act := &Act{ID: id, Verb: cmd.Verb, Target: st.bans[0].Target(), Reason: cmd.Reason, Until: st.bans[0].Expires}
+	kind, nick := KindAct, ""
+	if st.person {
+		nick = st.name
+		act.Target = ""
+	}
+	switch cmd.Verb {
+	case VerbBan:
+		kind = KindBan
+	case VerbMute:
+		kind = KindMute
+	}
+	t := a.telling(cmd, kind, nick, act)
+	hit := s.execute(ctx, a, cmd, st.bans, t)
+	rec := Audit{
+		ID: id, Verb: cmd.Verb, Target: cmp.Or(nick, act.Target), Reason: cmd.Reason, Note: cmd.Note,
+		Until: act.Until, Bans: st.bans, Hit: hit,
+	}
+	s.audit(a, rec, func(ctx context.Context, a actor, undo *Act) error { return s.lift(ctx, a, st.bans, undo) })
+	for _, note := range st.notes {
+		a.tell(note + ".")
+	}
+	return t.finish(), nil
+}
+
+// sentence works out what cmd would store, and whom that would hit.
+func (s *server) sentence(a actor, cmd Command) (*sentence, error) {
+	st := &sentence{}
+	switch {
+	case cmd.Target != "":
+		kind, value, err := ParseTarget(cmd.Target)
+		if err != nil {
+			return nil, err
+		}
+		st.bans = []Ban{{Kind: kind, Value: value}}
+		st.name = st.bans[0].Target()
+		st.widen(kind, value)
+	case cmd.Nick != "":
+		nick, err := ValidNick(cmd.Nick)
+		if err != nil {
+			return nil, err
+		}
+		s.person(st, nick)
+	default:
+		return nil, &Error{Code: CodeBadRequest, Text: "say whom"}
+	}
+	effects := map[Verb]Effect{VerbBan: EffectBan, VerbMute: EffectMute, VerbAllow: EffectAllow}
+	for i := range st.bans {
+		st.bans[i].Effect = effects[cmd.Verb]
+	}
+	if cmd.Verb == VerbAllow {
+		st.force, st.notes = nil, nil
+		return st, nil
+	}
+	return st, s.aim(a, st)
+}
+
+// widen notes that a target is everybody.
+func (st *sentence) widen(kind BanKind, value string) {
+	p, err := netip.ParsePrefix(value)
+	if kind == BanAddr && err == nil && p.Bits() == 0 || kind == BanMask && strings.Trim(value, "*?") == "" {
+		st.force = append(st.force, value+" is everybody")
+	}
+}
+
+// person takes the strongest there is on the person called nick, here or gone lately: the
+// account, else the address unless others share it; and the nick.
+func (s *server) person(st *sentence, nick string) {
+	st.name, st.person = nick, true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub := Subject{Nick: nick}
+	m := s.nicks[fold(nick)]
+	if _, here := s.members[m]; here {
+		sub, st.name = m.subjectLocked(), m.nick
+	} else {
+		m = nil
+		keys := NickKeys(nick)
+		for _, d := range slices.Backward(s.departed) {
+			if overlap(keys, d.subject.Keys) {
+				sub, st.name = d.subject, d.info.Nick
+				break
+			}
+		}
+	}
+	addr := banAddr(sub.Addr)
+	switch {
+	case sub.Account != "":
+		st.bans = append(st.bans, Ban{Kind: BanAccount, Value: sub.Account})
+		st.notes = append(st.notes, "it is on the account "+sub.Account+" and the nick; it does not stop another account")
+	case addr == "":
+		st.notes = append(st.notes, "it is on the nick alone; it does not stop another nick")
+	case sub.Addr.IsLoopback():
+		st.notes = append(st.notes, "it is on the nick alone, as the address is this machine's; it does not stop another nick")
+	default:
+		b := Ban{Kind: BanAddr, Value: addr}
+		others := 0
+		for other := range s.members {
+			if sub := other.subjectLocked(); other != m && b.covers(&sub, time.Now()) {
+				others++
+			}
+		}
+		if others > 0 {
+			st.notes = append(st.notes, fmt.Sprintf("it is on the nick alone, as %d more share the address; it does not stop another nick", others))
+			break
+		}
+		st.bans = append(st.bans, b)
+		st.notes = append(st.notes, "it is on "+addr+" and the nick; it does not stop another address with another nick")
+	}
+	st.bans = append(st.bans, Ban{Kind: BanNick, Value: sub.Nick})
+}
+
+func overlap(a, b []string) bool {
+	return slices.ContainsFunc(a, func(key string) bool { return slices.Contains(b, key) })
+}
+
+// banAddr returns what a ban on somebody at that address is on: an IPv4 address, or the /64 an
+// IPv6 one is in.
+func banAddr(addr netip.Addr) string {
+	if !addr.IsValid() {
+		return ""
+	}
+	if addr.Is4() {
+		return addr.String()
+	}
+	p, err := addr.WithZone("").Prefix(64)
+	if err != nil {
+		return ""
+	}
+	return p.String()
+}
+
+// aim finds whom a sentence hits, and what speaks against it.
+func (s *server) aim(a actor, st *sentence) error {
+	at := time.Now()
+	covers := func(sub Subject) bool {
+		return slices.ContainsFunc(st.bans, func(b Ban) bool { return b.covers(&sub, at) })
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	self := false
+	for m := range s.members {
+		if !covers(m.subjectLocked()) {
+			continue
+		}
+		info := MemberInfo{Nick: m.nick, Member: m.number, Role: m.role}
+		if m == a.member {
+			self = true
+		} else if m.role >= a.role {
+			return outranked(info)
+		}
+		st.hits, st.infos = append(st.hits, m), append(st.infos, info)
+	}
+	slices.SortFunc(st.infos, func(a, b MemberInfo) int { return strings.Compare(a.Nick, b.Nick) })
+	for _, d := range s.departed {
+		if covers(d.subject) {
+			st.left = append(st.left, d.info)
+		}
+	}
+	if self {
+		st.force = append(st.force, "it would hit yourself")
+	}
+	if n := len(st.hits); n > 1 && 2*n > len(s.members) {
+		st.force = append(st.force, fmt.Sprintf("it would hit %d of the %d who are here", n, len(s.members)))
+	}
+	return nil
+}
+
+// store stores bans, all or none, and lets them take effect at the door.
+func (s *server) store(ctx context.Context, bans []Ban) error {
+	for i, b := range bans {
+		_, err := ask(ctx, s, "ban store", func(ctx context.Context) (struct{}, error) { return struct{}{}, s.bans.Add(ctx, b) })
+		if err == nil {
+			continue
+		}
+		s.log.Error("ban not stored", "ban", b.ID, "target", b.Target(), "err", err)
+		// The store may have it all the same. What failed once may fail again, and is logged then.
+		if err := s.unstore(context.WithoutCancel(ctx), bans[:i+1]); err != nil {
+			s.log.Error("ban that is not in force may be in the store", "ban", b.ID, "err", err)
+		}
+		return &Error{Code: CodeUnavailable, Text: "that did not stick: the ban store does not take it", Retry: RetryLater}
+	}
+	if s.matcher == nil {
+		for _, b := range bans {
+			s.index.add(b)
+		}
+	}
+	s.bansGiven.Add(1)
+	return nil
+}
+
+// unstore removes bans. One that is not there is no error.
+func (s *server) unstore(ctx context.Context, bans []Ban) (err error) {
+	for _, b := range bans {
+		_, e := ask(ctx, s, "ban store", func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, s.bans.Remove(ctx, b.ID)
+		})
+		if e != nil && !errors.Is(e, ErrNoBan) {
+			err = e
+			continue
+		}
+		s.index.remove(b.ID)
+	}
+	s.bansGiven.Add(1)
+	return err
+}
+
+// execute applies what was stored to those who are here, and returns them.
+func (s *server) execute(ctx context.Context, a actor, cmd Command, bans []Ban, t *telling) []MemberInfo {
+	if cmd.Verb == VerbAllow {
+		s.recheck(ctx, a)
+		return nil
+	}
+	var hit []MemberInfo
+	var gone []*member
+	for _, m := range s.everybody() {
+		s.mu.Lock()
+		sub, info := m.subjectLocked(), MemberInfo{Nick: m.nick, Member: m.number, Role: m.role}
+		s.mu.Unlock()
+		on := slices.IndexFunc(bans, func(b Ban) bool { return b.covers(&sub, time.Now()) })
+		if on < 0 || m != a.member && info.Role >= a.role {
+			continue
+		}
+		// An allowance may be on them, or a longer mute.
+		ban, mute, err := s.look(ctx, sub)
+		if err != nil {
+			ban, mute = &bans[on], &bans[on]
+		}
+		switch {
+		case cmd.Verb == VerbBan && ban != nil:
+			m.expel(bannedError(ban), t.on(info.Nick))
+			gone = append(gone, m)
+		case cmd.Verb == VerbMute && mute != nil:
+			m.mute.Store(mute)
+			s.tellRoomsOf(m, t.on(info.Nick))
+		default:
+			continue
+		}
+		hit = append(hit, info)
+	}
+	for _, m := range gone {
+		<-m.left
+	}
+	return hit
+}
+
+// everybody returns those who are here.
+func (s *server) everybody() []*member {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*member, 0, len(s.members))
+	for m := range s.members {
+		all = append(all, m)
+	}
+	slices.SortFunc(all, func(a, b *member) int { return cmp.Compare(a.number, b.number) })
+	return all
+}
+
+// recheck looks everybody up anew: who is banned by now is ended, who is muted may not speak.
+func (s *server) recheck(ctx context.Context, a actor) {
+	for _, m := range s.everybody() {
+		s.mu.Lock()
+		sub := m.subjectLocked()
+		s.mu.Unlock()
+		ban, mute, err := s.look(ctx, sub)
+		if err != nil {
+			continue // it is logged; who is here stays
+		}
+		was := m.mute.Swap(mute)
+		at := time.Now()
+		silent := mute != nil && !mute.Expired(at)
+		switch {
+		case ban != nil:
+			act := &Act{ID: ban.ID, Verb: VerbBan, Reason: ban.Reason, Until: ban.Expires}
+			m.expel(bannedError(ban), a.telling(Command{}, KindBan, sub.Nick, act))
+		case silent && was == nil:
+			act := &Act{ID: mute.ID, Verb: VerbMute, Reason: mute.Reason, Until: mute.Expires}
+			s.tellRoomsOf(m, a.telling(Command{}, KindMute, sub.Nick, act))
+		case !silent && was != nil && !was.Expired(at):
+			s.tellRoomsOf(m, a.telling(Command{}, KindUnmute, sub.Nick, &Act{ID: was.ID, Verb: VerbUnmute}))
+		}
+	}
+}
+
+// unban carries out VerbUnban and VerbUnmute.
+func (s *server) unban(ctx context.Context, a actor, cmd Command) (Event, error) {
+	bans, err := s.chosen(ctx, cmd)
+	if err != nil {
+		return Event{}, err
+	}
+	act := &Act{ID: s.newID(), Verb: cmd.Verb, Target: cmp.Or(cmd.Nick, cmd.Target, cmd.Ref), Reason: cmd.Reason}
+	if err := s.lift(ctx, a, bans, act); err != nil {
+		return Event{}, err
+	}
+	rec := Audit{ID: act.ID, Verb: cmd.Verb, Target: act.Target, Reason: cmd.Reason, Bans: bans}
+	s.audit(a, rec, func(ctx context.Context, a actor, _ *Act) error {
+		if err := s.store(ctx, bans); err != nil {
+			return err
+		}
+		s.recheck(ctx, a)
+		return nil
+	})
+	return a.telling(cmd, KindAct, "", act).finish(), nil
+}
+
+// lift removes bans and lets those who were muted by them speak.
+func (s *server) lift(ctx context.Context, a actor, bans []Ban, _ *Act) error {
+	if err := s.unstore(ctx, bans); err != nil {
+		s.log.Error("ban not removed", "ban", bans[0].ID, "err", err)
+		return &Error{Code: CodeUnavailable, Text: "that did not stick: the ban store does not take it", Retry: RetryLater}
+	}
+	s.recheck(ctx, a)
+	return nil
+}
+
+// allBans returns what the store holds.
+func (s *server) allBans(ctx context.Context) ([]Ban, error) {
+	if s.matcher == nil {
+		return s.index.all(), nil
+	}
+	bans, err := ask(ctx, s, "ban store", s.bans.List)
+	if err != nil {
+		s.log.Error("bans cannot be listed", "err", err)
+		return nil, ErrUnavailable
+	}
+	return bans, nil
+}
+
+// chosen returns the bans that an unban is about: the one with the id and those given with it, or
+// all with that effect that are on the nick or the target.
+func (s *server) chosen(ctx context.Context, cmd Command) ([]Ban, error) {
+	all, err := s.allBans(ctx)
+	if err != nil {
+		return nil, err
+	}
+	effect := EffectBan
+	if cmd.Verb == VerbUnmute {
+		effect = EffectMute
+	}
+	acts := make(map[string]bool) // what was given by one act goes together
+	switch {
+	case cmd.Ref != "":
+		acts[actOf(cmd.Ref)] = true
+	case cmd.Nick != "" || cmd.Target != "":
+		is, err := onWhat(cmd)
+		if err != nil {
+			return nil, err
+		}
+		for i := range all {
+			if b := &all[i]; cmp.Or(b.Effect, EffectBan) == effect && is(b) {
+				acts[actOf(b.ID)] = true
+			}
+		}
+	default:
+		return nil, &Error{Code: CodeBadRequest, Text: "say whom, or the ban's id"}
+	}
+	if len(acts) == 0 && cmd.Nick != "" {
+		acts[actOf(cmd.Nick)] = true // an id may look like a nick
+	}
+	bans := slices.DeleteFunc(all, func(b Ban) bool { return !acts[actOf(b.ID)] })
+	if len(bans) == 0 {
+		return nil, &Error{Code: CodeNoSuchRef, Text: fmt.Sprintf("there is no %s on that", effect)}
+	}
+	return bans, nil
+}
+
+// actOf returns the act that gave the ban with that id.
+func actOf(id string) string {
+	act, _, _ := strings.Cut(id, ".")
+	return act
+}
+
+// onWhat returns what tells whether a ban is on the command's nick or target.
+func onWhat(cmd Command) (func(*Ban) bool, error) {
+	if cmd.Nick != "" {
+		keys := NickKeys(cmd.Nick)
+		return func(b *Ban) bool { return b.Kind == BanNick && overlap(keys, NickKeys(b.Value)) }, nil
+	}
+	kind, value, err := ParseTarget(cmd.Target)
+	if err != nil {
+		return nil, err
+	}
+	return func(b *Ban) bool { return b.Kind == kind && b.Value == value }, nil
+}
+
+// listBans answers VerbBans.
+func (s *server) listBans(ctx context.Context, _ actor, cmd Command) (Event, error) {
+	all, err := s.allBans(ctx)
+	if err != nil {
+		return Event{}, err
+	}
+	is := func(*Ban) bool { return true }
+	if cmd.Nick != "" || cmd.Target != "" {
+		if is, err = onWhat(cmd); err != nil {
+			return Event{}, err
+		}
+	}
+	at := time.Now()
+	all = slices.DeleteFunc(all, func(b Ban) bool { return b.Expired(at) || !is(&b) })
+	slices.SortStableFunc(all, func(a, b Ban) int { return b.Created.Compare(a.Created) })
+	report := &Report{Bans: all[:min(len(all), maxShown)], Count: len(all)}
+	return Event{Kind: KindBans, ID: cmd.ID, Time: now(), Report: report}, nil
+}

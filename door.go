@@ -1,0 +1,212 @@
+package chatroom
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// ask calls embedder code: under no lock, with a deadline, its panics made errors. A call that does
+// not return by then is given up, and its result lost.
+func ask[T any](ctx context.Context, s *server, what string, f func(context.Context) (T, error)) (T, error) {
+	return askFor(ctx, s, what, s.limits.Callback, nil, f)
+}
+
+// overtime is how long a call may take to notice that its context has ended.
+const overtime = 100 * time.Millisecond
+
+// askFor is ask with a deadline of its own, and a count of the calls that were given up and have not returned.
+func askFor[T any](ctx context.Context, s *server, what string, limit time.Duration, stuck *atomic.Int32, f func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	type result struct {
+		value T
+		err   error
+	}
+	results := make(chan result, 1)
+	go func() { // waited for below, unless it does not return
+		var r result
+		defer func() { results <- r }()
+		defer s.recovered(what, &r.err)
+		r.value, r.err = f(ctx)
+	}()
+	select {
+	case r := <-results:
+		return r.value, r.err
+	case <-ctx.Done():
+	}
+	late := time.NewTimer(overtime)
+	defer late.Stop()
+	select {
+	case r := <-results:
+		return r.value, r.err
+	case <-late.C:
+	}
+	if stuck != nil {
+		stuck.Add(1)
+		go func() {
+			<-results
+			stuck.Add(-1)
+		}()
+	}
+	var none T
+	return none, fmt.Errorf("%s does not return: %w", what, ctx.Err())
+}
+
+// authenticate asks the Authenticator, and checks what it says.
+func (s *server) authenticate(ctx context.Context, req AuthRequest) (Identity, error) {
+	if !s.plaintext && secretExposed(req) {
+		return Identity{}, errNoTLS
+	}
+	id, err := ask(ctx, s, "authenticator", func(ctx context.Context) (Identity, error) { return s.auth.Authenticate(ctx, req) })
+	if err == nil {
+		id.Nick, err = ValidNick(id.Nick)
+	}
+	if err == nil && !id.mayBeCalled(s.reserved) {
+		err = &Error{Code: CodeNickInvalid, Text: id.Nick + " is reserved; choose another nick"}
+	}
+	if err == nil && (id.Role < RoleMember || id.Role > RoleAdmin) {
+		err = fmt.Errorf("authenticator gives %s, which is no role", id.Role)
+	}
+	switch {
+	case err == nil:
+		return id, nil
+	case !errors.Is(err, ErrNoAccount):
+	case req.Secret == "" && req.Current == nil:
+		err = ErrPasswordRequired
+	default:
+		err = ErrUnauthorized
+	}
+	if !s.plaintext && errors.Is(err, ErrPasswordRequired) && exposed(req) {
+		err = errNoTLS
+	}
+	told := public(err)
+	if err != error(told) {
+		s.log.Error("authenticator failed", "nick", req.Nick, "err", err)
+	}
+	if text, err := cleanText(told.Text, s.limits.TextBytes); err == nil && text != told.Text {
+		clean := *told
+		clean.Text = text
+		told = &clean
+	}
+	return Identity{}, told
+}
+
+// admitted asks whether somebody at that address is to be listened to.
+func (s *server) admitted(ctx context.Context, c *Conn) error {
+	a, ok := s.auth.(Admitter)
+	if !ok {
+		return nil
+	}
+	_, err := ask(ctx, s, "admitter", func(ctx context.Context) (struct{}, error) { return struct{}{}, a.Admit(ctx, c.RemoteAddr()) })
+	return err
+}
+
+// watchAgain is how long the server waits before it watches again after that failed.
+const watchAgain = 5 * time.Second
+
+// watch keeps up with bans and accounts that change by other hands, until the server closes.
+func (s *server) watch() {
+	if w, ok := s.bans.(BanWatcher); ok {
+		s.running.Go(func() {
+			s.keepWatching("bans", func(ctx context.Context) error { return w.Watch(ctx, s.reloadBans) }, s.reloadBans)
+		})
+	}
+	if r, ok := s.auth.(Refresher); ok {
+		changed := func(account string) {
+			for _, m := range s.everybody() {
+				if m.ident.Account == account {
+					s.refresh(r, m)
+				}
+			}
+		}
+		s.running.Go(func() {
+			s.keepWatching("accounts", func(ctx context.Context) error { return r.Watch(ctx, changed) }, func() {
+				for _, m := range s.everybody() {
+					s.refresh(r, m)
+				}
+			})
+		})
+	}
+}
+
+// keepWatching watches, and when that fails catches up and watches again after a while.
+func (s *server) keepWatching(what string, watch func(context.Context) error, catchUp func()) {
+	for {
+		err := func() (err error) {
+			defer s.recovered("watching "+what, &err)
+			return watch(s.base)
+		}()
+		if s.base.Err() != nil {
+			return
+		}
+		s.log.Error("watching "+what+" failed", "again", watchAgain, "err", err)
+		select {
+		case <-time.After(watchAgain):
+		case <-s.done:
+			return
+		}
+		catchUp()
+	}
+}
+
+// reloadBans lists the bans anew and applies them to who is here.
+func (s *server) reloadBans() {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	if s.matcher == nil {
+		s.index.listing()
+		bans, err := ask(s.base, s, "ban store", s.bans.List)
+		if err != nil {
+			s.log.Error("bans cannot be read again; those known stay", "err", err)
+			bans = s.index.all()
+		}
+		s.index.replace(bans)
+		s.bansGiven.Add(1)
+	}
+	s.recheck(s.base, actor{source: SourceServer, role: roleProgram})
+}
+
+// refresh asks what an account is now. Who has none any more is ended; another role is told.
+func (s *server) refresh(r Refresher, m *member) {
+	if m.ident.Account == "" || m.conn == nil {
+		return
+	}
+	s.mu.Lock()
+	was := m.base
+	id := m.ident
+	id.Nick, id.Role = m.nick, was
+	s.mu.Unlock()
+	id, err := ask(s.base, s, "refresher", func(ctx context.Context) (Identity, error) { return r.Refresh(ctx, id) })
+	if err != nil {
+		told, ok := errors.AsType[*Error](err)
+		switch {
+		case errors.Is(err, ErrNoAccount):
+			told = &Error{Code: CodeUnauthorized, Text: "the account " + m.ident.Account + " is no more", Retry: RetryNever}
+		case !ok:
+			s.log.Error("account cannot be refreshed; its member stays", "account", m.ident.Account, "err", err)
+			return
+		}
+		m.end(told)
+		return
+	}
+	if id.Role == was || id.Role < RoleMember || id.Role > RoleAdmin {
+		return
+	}
+	s.mu.Lock()
+	m.base = id.Role
+	now, nick := m.role, m.nick
+	s.mu.Unlock()
+	a := actor{source: SourceServer, role: roleProgram}
+	verb := VerbPromote
+	if id.Role < now {
+		verb = VerbDemote
+	}
+	act := &Act{ID: s.newID(), Verb: verb, Role: id.Role}
+	info := MemberInfo{Nick: nick, Member: m.number, Role: now}
+	if s.setRole(m, now, id.Role, a.telling(Command{}, KindRole, nick, act)) {
+		s.audit(a, Audit{ID: act.ID, Verb: verb, Target: nick, Role: id.Role.String(), Hit: []MemberInfo{info}}, nil)
+	}
+}

@@ -1,0 +1,155 @@
+package chatroom
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// How moderators type: the arguments of their commands.
+
+func parseKick(rest string) (Command, bool) {
+	nick, reason := cutWord(rest)
+	return Kick(nick, reason), nick != ""
+}
+
+// parseBan reads [-n] [-f] WHO [TIME] [REASON] [// NOTE].
+func parseBan(v Verb) func(string) (Command, bool) {
+	return func(rest string) (Command, bool) {
+		cmd := Command{Verb: v}
+		word, rest := cutWord(rest)
+		for ; word == "-n" || word == "-f"; word, rest = cutWord(rest) {
+			cmd.Preview = cmd.Preview || word == "-n"
+			cmd.Force = cmd.Force || word == "-f"
+		}
+		cmd.setWho(word)
+		if v != VerbUnban && v != VerbUnmute {
+			cmd.For, rest = cutTime(rest)
+		}
+		reason, note, _ := strings.Cut(" "+rest, " // ")
+		cmd.Reason, cmd.Note = strings.TrimSpace(reason), strings.TrimSpace(note)
+		return cmd, word != ""
+	}
+}
+
+// setWho makes a nick the person, and anything else a target.
+func (c *Command) setWho(word string) {
+	kind, _, err := ParseTarget(word)
+	if err == nil && (kind != BanNick || strings.Contains(word, ":")) {
+		c.Target = word
+		return
+	}
+	c.Nick = word
+}
+
+func parseBans(rest string) (Command, bool) {
+	cmd := Command{Verb: VerbBans}
+	if rest != "" {
+		cmd.setWho(rest)
+	}
+	return cmd, true
+}
+
+func parseSlow(rest string) (Command, bool) {
+	word, rest := cutWord(rest)
+	cmd := Command{Verb: VerbSlow}
+	ok := word == "off"
+	if !ok {
+		if n, err := strconv.Atoi(word); err == nil && n < 1e6 {
+			word = strconv.Itoa(n) + "s"
+		}
+		cmd.Every, ok = parseTime(word)
+	}
+	cmd.For, cmd.Reason = cutTime(rest)
+	return cmd, ok
+}
+
+func parseLock(rest string) (Command, bool) {
+	cmd := Command{Verb: VerbLock}
+	if word, after := cutWord(rest); word == "accounts" {
+		cmd.Accounts, rest = true, after
+	}
+	cmd.For, cmd.Reason = cutTime(rest)
+	return cmd, true
+}
+
+func parseRole(v Verb) func(string) (Command, bool) {
+	return func(rest string) (Command, bool) {
+		nick, rest := cutWord(rest)
+		cmd := Command{Verb: v, Nick: nick, Reason: rest}
+		if word, after := cutWord(rest); cmd.Role.UnmarshalText([]byte(word)) == nil {
+			cmd.Reason = after
+		}
+		return cmd, nick != ""
+	}
+}
+
+func parseDelete(rest string) (Command, bool) {
+	word, rest := cutWord(rest)
+	cmd := Command{Verb: VerbDelete, Reason: rest}
+	if number, ok := strings.CutPrefix(word, "#"); ok {
+		seq, err := strconv.ParseUint(number, 10, 64)
+		cmd.Seq = seq
+		return cmd, err == nil && seq > 0
+	}
+	cmd.Nick = word
+	if count, after := cutWord(rest); count != "" {
+		if n, err := strconv.Atoi(count); err == nil && n > 0 {
+			cmd.Count, cmd.Reason = n, after
+		}
+	}
+	return cmd, word != ""
+}
+
+func parseUndo(rest string) (Command, bool) {
+	word, rest := cutWord(rest)
+	cmd := Command{Verb: VerbUndo}
+	d, reason := cutTime(rest)
+	if d > 0 {
+		cmd.Nick, cmd.For, cmd.Reason = word, d, reason
+	} else {
+		cmd.Ref, cmd.Reason = word, rest
+	}
+	return cmd, true
+}
+
+func parseRef(v Verb) func(string) (Command, bool) {
+	return func(rest string) (Command, bool) {
+		ref, reason := cutWord(rest)
+		return Command{Verb: v, Ref: ref, Reason: reason}, ref != ""
+	}
+}
+
+// cutTime takes a time off the beginning of s, if there is one.
+func cutTime(s string) (time.Duration, string) {
+	word, rest := cutWord(s)
+	if d, ok := parseTime(word); ok {
+		return d, rest
+	}
+	return 0, s
+}
+
+const longest = 100 * 365 * 24 * time.Hour
+
+var timeUnits = map[byte]time.Duration{
+	's': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour,
+}
+
+// parseTime reads a time as people write it: 90s, 10m, 2h, 1d12h, 2w. Zero is none.
+func parseTime(s string) (d time.Duration, ok bool) {
+	for s != "" {
+		n := 0
+		for n < len(s) && s[n] >= '0' && s[n] <= '9' {
+			n++
+		}
+		if n == 0 || n > 6 || n == len(s) || timeUnits[s[n]] == 0 {
+			return 0, false
+		}
+		count, _ := strconv.Atoi(s[:n]) // at most six digits
+		if d += time.Duration(count) * timeUnits[s[n]]; d > longest {
+			return 0, false
+		}
+		s = s[n+1:]
+	}
+	return d, d > 0
+}

@@ -18,6 +18,7 @@ import (
 	"iter"
 	"log/slog"
 	"maps"
+	"math"
 	"net"
 	"runtime/debug"
 	"slices"
@@ -285,7 +286,7 @@ func (s *server) ServeConn(ctx context.Context, conn net.Conn, fronts ...Front) 
 
 // track registers a connection, for running.Done to undo.
 func (s *server) track(conn net.Conn) (*Conn, error) {
-	c := &Conn{srv: s, conn: conn, latest: time.Now().Add(6 * s.limits.Handshake)}
+	c := &Conn{srv: s, conn: conn, latest: time.Now().Add(6 * s.limits.Handshake), most: math.MaxInt}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

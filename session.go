@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +22,7 @@ type Conn struct {
 	conn   net.Conn
 	front  Front
 	latest time.Time // when somebody who has not joined is given up
+	most   int       // bytes that are written at once; set before anything is
 
 	member atomic.Pointer[member] // set by Join
 	stop   atomic.Pointer[Error]  // the server wants this connection ended
@@ -262,6 +265,10 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// recordBytes is the longest record of TLS (RFC 8446, section 5.1). TLS cannot go on after a write
+// that took too long, so it is given no more at once: a slow peer has to take one in Limits.Write.
+const recordBytes = 16 << 10
+
 // write writes all of p, as long as the peer takes some of it in every Limits.Write.
 func (c *Conn) write(p []byte) error {
 	for len(p) > 0 {
@@ -270,7 +277,7 @@ func (c *Conn) write(p []byte) error {
 		if by != 0 {
 			c.conn.SetWriteDeadline(time.Unix(0, by))
 		}
-		n, err := c.conn.Write(p)
+		n, err := c.conn.Write(p[:min(len(p), c.most)])
 		p = p[n:]
 		c.srv.stats.written(n)
 		if err != nil && (n == 0 || by != 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
@@ -334,6 +341,10 @@ func (c *Conn) hangUp(err error) {
 func (c *Conn) Join(ctx context.Context, req JoinRequest) (Event, error) {
 	if req.Encoder == nil {
 		return Event{}, errors.New("chatroom: JoinRequest without an Encoder")
+	}
+	// Rooms tell encoders apart under their locks, where nothing may panic.
+	if !reflect.ValueOf(req.Encoder).Comparable() {
+		return Event{}, fmt.Errorf("chatroom: JoinRequest with an Encoder that cannot be compared: %T", req.Encoder)
 	}
 	if c.member.Load() != nil {
 		return Event{}, &Error{Code: CodeBadRequest, Text: "already joined"}
@@ -400,7 +411,7 @@ func (c *Conn) serve(ctx context.Context, fronts []Front) error {
 	}
 	err := ErrNoFront
 	for tries := 0; tries < 2 && errors.Is(err, ErrNoFront) && c.member.Load() == nil; tries++ {
-		front, detected := c.detect(fronts)
+		front, detected := c.detectFront(fronts)
 		if detected != nil || front == c.front {
 			return detected
 		}
@@ -417,9 +428,16 @@ func (c *Conn) handshakeTLS(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
+	c.most = recordBytes
 	ctx, cancel := context.WithTimeout(ctx, c.srv.limits.Handshake)
 	defer cancel()
 	return t.HandshakeContext(ctx)
+}
+
+// detectFront is detect, in which a front's panic ends this connection only.
+func (c *Conn) detectFront(fronts []Front) (f Front, err error) {
+	defer c.srv.recovered("front", &err)
+	return c.detect(fronts)
 }
 
 // detect finds the front whose peer this is, by what it sends first or by its silence.
@@ -434,7 +452,7 @@ func (c *Conn) detect(fronts []Front) (Front, error) {
 		if err := c.fillOnce(); errors.Is(err, os.ErrDeadlineExceeded) && c.stop.Load() == nil {
 			break
 		} else if err != nil {
-			return nil, err
+			return nil, c.readError(err)
 		}
 	}
 	if f := judge(fronts, c.buf[c.r:c.w], false); f != nil {

@@ -1,0 +1,121 @@
+package chatroom_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/chatroom"
+)
+
+// A trapFront is broken in one way or another for peers who say so.
+type trapFront struct{ chatroom.JSONFront }
+
+func (trapFront) Detect(first []byte) chatroom.Detection {
+	switch {
+	case strings.HasPrefix(string(first), "detect"):
+		panic("detect")
+	case strings.HasPrefix(string(first), "encoder"):
+		return chatroom.Mine
+	}
+	return chatroom.NotMine
+}
+
+// Serve joins with an Encoder that cannot be compared with another.
+func (trapFront) Serve(ctx context.Context, c *chatroom.Conn) error {
+	nick, err := c.ReadLine()
+	if err != nil {
+		return err
+	}
+	_, err = c.Join(ctx, chatroom.JoinRequest{Nick: string(nick), Encoder: struct {
+		chatroom.JSONFront
+		_ []int
+	}{}})
+	if err != nil {
+		return err
+	}
+	_, err = c.ReadLine()
+	return err
+}
+
+func TestABrokenFrontCostsItsConnectionsOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t, builtIn(trapFront{}))
+		ann := call(t, srv)
+		ann.send(`{"type":"join","nick":"ann"}`)
+		for _, first := range []string{"detect", "encoder1", "encoder2"} {
+			bad := call(t, srv)
+			bad.send(first)
+			if !bad.gone() {
+				t.Errorf("%s: the connection is still there", first)
+			}
+		}
+		ann.hear()
+		ann.send(`{"type":"who","id":"1"}`)
+		if heard := ann.hear(); !strings.Contains(heard, `"id":"1"`) {
+			t.Errorf("ann heard %q", heard)
+		}
+	})
+}
+
+func TestServeConnReturnsWhenItsContextHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t)
+		near, far := net.Pipe()
+		defer near.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := srv.ServeConn(ctx, far); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestASlowReaderOfTLSIsKept(t *testing.T) {
+	cert, _ := certificates(t)
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t, chatroom.WithLimits(chatroom.Limits{Write: time.Second}))
+		near, far := net.Pipe()
+		slow := &drip{Conn: near}
+		go srv.ServeConn(context.Background(), tls.Server(far, &tls.Config{Certificates: []tls.Certificate{cert}}))
+		peer := tls.Client(slow, &tls.Config{InsecureSkipVerify: true}) // the certificate is not what is tested
+		fmt.Fprintln(peer, `{"type":"join","nick":"slow"}`)
+		in := bufio.NewReader(peer)
+		if _, err := in.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+		slow.on.Store(true)
+		go func() { _, _ = io.Copy(io.Discard, in) }() // until near is closed
+
+		call(t, srv).send(`{"type":"join","nick":"ann"}`,
+			strings.TrimSuffix(strings.Repeat(`{"type":"say","text":"`+strings.Repeat("x", 4000)+"\"}\n", 20), "\n"))
+		time.Sleep(10 * time.Second)
+		if len(srv.Members("lobby")) != 2 {
+			t.Errorf("ended: %v", srv.Stats().Ended)
+		}
+		near.Close()
+	})
+}
+
+// A drip lets through 25 kB a second once it is on: a log's whole segment takes longer than a
+// second, a record of TLS does not.
+type drip struct {
+	net.Conn
+	on atomic.Bool
+}
+
+func (d *drip) Read(p []byte) (int, error) {
+	n, err := d.Conn.Read(p[:min(len(p), 4096)])
+	if d.on.Load() {
+		time.Sleep(time.Duration(n) * 40 * time.Microsecond)
+	}
+	return n, err
+}

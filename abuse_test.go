@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -77,6 +79,71 @@ func TestServeConnReturnsWhenItsContextHasEnded(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// slowBans takes long to look at, so that a server can be closed while somebody is at the door.
+type slowBans struct{ chatroom.BanStore }
+
+var ofNobody = make([]chatroom.Ban, 200_000)
+
+func (slowBans) List(context.Context) ([]chatroom.Ban, error) { return ofNobody, nil }
+
+func TestNobodyIsLeftInAClosedServer(t *testing.T) {
+	for i := range 30 {
+		srv, err := chatroom.New(chatroom.WithBanStore(slowBans{chatroom.MemoryBans()}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var door sync.WaitGroup
+		door.Go(func() {
+			c, err := srv.Join(t.Context(), chatroom.Identity{Nick: "ann"})
+			if err != nil {
+				if !errors.Is(err, chatroom.ErrServerClosed) {
+					t.Error(err)
+				}
+				return
+			}
+			defer c.Close()
+			for {
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				_, err := c.Receive(ctx)
+				cancel()
+				if errors.Is(err, context.DeadlineExceeded) {
+					t.Error("a closed server has a member")
+				}
+				if err != nil {
+					return
+				}
+			}
+		})
+		time.Sleep(time.Duration(i) * 50 * time.Microsecond) // any moment will do
+		srv.Close()
+		door.Wait()
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func TestAClientMayCloseWhileItsServerDoes(t *testing.T) {
+	for range 1000 {
+		srv, err := chatroom.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := joinAs(t, srv, "ann")
+		var ending sync.WaitGroup
+		ending.Go(func() { c.Close() })
+		ending.Go(func() {
+			if err := srv.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if n := srv.Stats().Members; n > 0 {
+				t.Errorf("%d members after Shutdown", n)
+			}
+		})
+		ending.Wait()
+	}
 }
 
 func TestASlowReaderOfTLSIsKept(t *testing.T) {

@@ -28,8 +28,9 @@ import (
 	"time"
 )
 
-// A Server hosts rooms. Its methods may be called from many goroutines, from an Authenticator
-// or a BanStore too. It is made by New; the interface is closed so that it can grow.
+// A Server hosts rooms. Its methods may be called from many goroutines, and from a Front, an
+// Authenticator or a BanStore too, but for Shutdown and Close, which wait for those to return. It
+// is made by New; the interface is closed so that it can grow.
 type Server interface {
 	// Serve accepts connections until the listener fails or the server is closed, and then
 	// returns ErrServerClosed, or the listener's error. It closes the listener. A server serves

@@ -146,6 +146,84 @@ func TestAClientMayCloseWhileItsServerDoes(t *testing.T) {
 	}
 }
 
+func TestJoiningAndLeavingAtOnceKeepsTheirOrder(t *testing.T) {
+	srv, err := chatroom.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer srv.Close()
+	ann := joinAs(t, srv, "ann")
+	var received, moving sync.WaitGroup
+	received.Go(func() { checkVisits(t, ann, "den") })
+	late := time.Now().Add(time.Second)
+	for _, cmd := range []chatroom.Command{chatroom.JoinRoom("den"), chatroom.LeaveRoom("den", "")} {
+		for range 2 {
+			moving.Go(func() {
+				for time.Now().Before(late) {
+					_, err := ann.Send(t.Context(), cmd)
+					if err != nil && !errors.Is(err, chatroom.ErrInRoom) && !errors.Is(err, chatroom.ErrNotInRoom) {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+	}
+	moving.Wait()
+	ann.Close()
+	received.Wait()
+}
+
+// checkVisits checks that ann receives each of her visits to a room from its welcome to her
+// leaving, one after another, until she is closed.
+func checkVisits(t *testing.T, ann chatroom.Client, room string) {
+	for in, last := false, uint64(0); ; {
+		e, err := ann.Receive(t.Context())
+		if err != nil {
+			if !errors.Is(err, chatroom.ErrClosed) {
+				t.Error(err)
+			}
+			return
+		}
+		switch {
+		case e.Room != room:
+		case in == (e.Kind == chatroom.KindWelcome):
+			t.Errorf("in the room: %v; received %+v", in, e)
+		case e.Kind == chatroom.KindWelcome:
+			in, last = true, 0
+		case last > 0 && e.Seq != last+1:
+			t.Errorf("event %d comes after %d", e.Seq, last)
+		default:
+			last = e.Seq
+			in = e.Kind != chatroom.KindLeave || e.Member != ann.Self().Member || e.History
+		}
+	}
+}
+
+func TestAClientThatNeverReceivesIsCutForWhatItAsksFor(t *testing.T) {
+	bots(t, func(srv chatroom.Server) {
+		for i := range 100 {
+			joinAs(t, srv, fmt.Sprint("bob", i), "den")
+		}
+		ann := joinAs(t, srv, "ann")
+		for i := 0; ; i++ {
+			_, err := ann.Send(t.Context(), chatroom.JoinRoom("den"))
+			if err == nil {
+				_, err = ann.Send(t.Context(), chatroom.LeaveRoom("den", ""))
+			}
+			if i > 1<<20/(100*64) {
+				t.Fatal("ann may have any number of welcomes unread")
+			}
+			if err != nil {
+				if !errors.Is(err, chatroom.ErrTooSlow) {
+					t.Error(err)
+				}
+				return
+			}
+		}
+	})
+}
+
 func TestASlowReaderOfTLSIsKept(t *testing.T) {
 	cert, _ := certificates(t)
 	synctest.Test(t, func(t *testing.T) {

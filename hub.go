@@ -69,9 +69,7 @@ type seat struct {
 
 	index int // guarded by room.rosterMu
 
-	// Guarded by member.mu.
-	marked int64 // how far the member's box accounts for this seat
-	stood  bool  // the member has left the room
+	marked int64 // guarded by member.mu: how far the member's box accounts for this seat
 
 	// Owned by the flush goroutine, or in process guarded by member.mu.
 	bytes  cursor[byte]

@@ -21,6 +21,8 @@ type member struct {
 	joined time.Time
 	judged uint64 // owned by admit: server.bansGiven when the bans were looked at
 
+	moving sync.Mutex // held from end to end of joining or leaving a room: one at a time
+
 	// Guarded by server.mu.
 	nick  string
 	keys  []string // NickKeys(nick)
@@ -121,14 +123,19 @@ func (m *member) markLocked() {
 // sit lets the member read from s, after welcome and what it is shown of the history.
 func (m *member) sit(s *seat, welcome *Event, history []Event) {
 	m.mu.Lock()
-	m.putLocked(welcome)
-	for i := range history {
-		m.putLocked(&history[i])
-	}
-	if !s.stood {
+	if m.reason == nil {
+		m.putLocked(welcome)
+		for i := range history {
+			m.putLocked(&history[i])
+		}
 		m.seats = append(m.seats, s)
 	}
+	full := m.boxSize > int64(m.srv.limits.Lag)
 	m.mu.Unlock()
+	if full {
+		m.end(ErrTooSlow.(*Error))
+		return
+	}
 	m.poke()
 }
 
@@ -138,7 +145,6 @@ func (m *member) stand(s *seat) {
 	if m.reason == nil {
 		m.markLocked()
 	}
-	s.stood = true
 	m.seats = slices.DeleteFunc(m.seats, func(t *seat) bool { return t == s })
 	m.mu.Unlock()
 }

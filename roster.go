@@ -142,6 +142,8 @@ func (s *server) joinRoom(m *member, name, id string, first bool) (Event, error)
 	if err != nil {
 		return Event{}, err
 	}
+	m.moving.Lock()
+	defer m.moving.Unlock()
 	s.mu.Lock()
 	r, err := s.roomLocked(m, name)
 	if err == nil && first {
@@ -205,6 +207,8 @@ func (s *server) roomLocked(m *member, name string) (*room, error) {
 
 // leaveRoom takes m out of one room, and lets it read up to its own leaving.
 func (s *server) leaveRoom(m *member, seat *seat, text, id string) (Event, error) {
+	m.moving.Lock()
+	defer m.moving.Unlock()
 	m.stand(seat)
 	e := Event{Kind: KindLeave, Text: text, ID: id}
 	s.mu.Lock()

@@ -200,6 +200,28 @@ func checkVisits(t *testing.T, ann chatroom.Client, room string) {
 	}
 }
 
+func TestWhoSpeaksFasterThanItReadsIsSlowedDown(t *testing.T) {
+	for name, lines := range map[string]string{
+		"private": `{"type":"private","nick":"ann","text":"` + strings.Repeat("x", 1000) + `"}` + "\n",
+		"moving":  `{"type":"join","room":"den"}` + "\n" + `{"type":"leave","room":"den"}` + "\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := hostBubble(t, chatroom.WithLimits(chatroom.Limits{Lag: 32 << 10}))
+				call(t, srv).send(`{"type":"join","nick":"ann"}`)
+				bob := call(t, srv)
+				bob.pause.Store(int64(10 * time.Millisecond))
+				bob.sendRaw(`{"type":"join","nick":"bob"}` + "\n" + strings.Repeat(lines, 500) + `{"type":"quit"}` + "\n")
+				time.Sleep(time.Minute)
+				heard := bob.lines()
+				if last := heard[len(heard)-1]; !strings.Contains(last, `"closed"`) {
+					t.Errorf("after %d lines: %s", len(heard), last)
+				}
+			})
+		})
+	}
+}
+
 func TestAClientThatNeverReceivesIsCutForWhatItAsksFor(t *testing.T) {
 	bots(t, func(srv chatroom.Server) {
 		for i := range 100 {

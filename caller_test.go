@@ -4,6 +4,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,8 +14,9 @@ import (
 
 // A caller talks to a server over a net.Pipe, in a bubble of testing/synctest. It always reads.
 type caller struct {
-	t    testing.TB
-	conn net.Conn
+	t     testing.TB
+	conn  net.Conn
+	pause atomic.Int64 // after each read, in nanoseconds
 
 	mu     sync.Mutex
 	heard  []byte // and not asked for yet
@@ -64,6 +66,7 @@ func (c *caller) listen() {
 		if err != nil {
 			return
 		}
+		time.Sleep(time.Duration(c.pause.Load()))
 	}
 }
 

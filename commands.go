@@ -9,6 +9,11 @@ import (
 // send carries out one command of the member: in the speaker's goroutine, with no lock held but
 // what each step takes for itself.
 func (m *member) send(ctx context.Context, cmd Command) (Event, error) {
+	if m.conn != nil {
+		m.mu.Lock()
+		m.easeLocked() // for what the command may put into the box
+		m.mu.Unlock()
+	}
 	if over := m.over(); over != nil {
 		return Event{}, over
 	}

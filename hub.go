@@ -204,7 +204,11 @@ func (r *room) oldestLocked() uint64 {
 
 // cost is what e counts for when lag is measured: about what it takes in memory.
 func (e *Event) cost() int64 {
-	return int64(128 + len(e.Text) + len(e.From) + len(e.Nick) + len(e.ID) + 64*(len(e.Members)+len(e.Rooms)))
+	lists := len(e.Members) + len(e.Rooms)
+	if e.Welcome != nil {
+		lists += len(e.Welcome.Members)
+	}
+	return int64(128 + len(e.Text) + len(e.From) + len(e.Nick) + len(e.ID) + 64*lists)
 }
 
 // deliver brings the streams up to date and pokes the members who lag. No lock may be held.

@@ -91,12 +91,17 @@ func (m *member) offer(e *Event) bool {
 // waits. It may be called by the member's own reader only.
 func (m *member) answer(e *Event) {
 	m.mu.Lock()
-	for m.reason == nil && m.boxSize > int64(m.srv.limits.Lag)/4 {
-		m.eased.Wait()
-	}
+	m.easeLocked()
 	m.putLocked(e)
 	m.mu.Unlock()
 	m.poke()
+}
+
+// easeLocked waits while a lot waits for the member alone already. m.mu must be held.
+func (m *member) easeLocked() {
+	for m.reason == nil && m.boxSize > int64(m.srv.limits.Lag)/4 {
+		m.eased.Wait()
+	}
 }
 
 func (m *member) putLocked(e *Event) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -244,6 +245,55 @@ func TestAClientThatNeverReceivesIsCutForWhatItAsksFor(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Two members of three never receive: one is there, one has left with something unread.
+func TestWhoNeverReceivesDelaysARoomOnceAndHoldsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t)
+		idle, gone := joinAs(t, srv, "idle"), joinAs(t, srv, "gone")
+		gone.Close()
+		ann := joinAs(t, srv, "ann")
+		go func() {
+			for {
+				if _, err := ann.Receive(context.Background()); err != nil {
+					return
+				}
+			}
+		}()
+		begun, before := time.Now(), heap()
+		for range 3000 {
+			if _, err := ann.Send(t.Context(), chatroom.Say("", strings.Repeat("x", 4000))); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if d := time.Since(begun); d > 15*time.Second {
+			t.Errorf("3000 messages took %v", d)
+		}
+		if grown := heap() - before; grown > 3<<20 {
+			t.Errorf("the heap has grown by %d bytes", grown)
+		}
+		if _, err := idle.Receive(t.Context()); !errors.Is(err, chatroom.ErrTooSlow) {
+			t.Error(err)
+		}
+		for _, want := range []chatroom.Kind{chatroom.KindWelcome, chatroom.KindJoin} {
+			if e, err := gone.Receive(t.Context()); err != nil || e.Kind != want {
+				t.Errorf("received %v %v, want %v", e.Kind, err, want)
+			}
+		}
+		if _, err := gone.Receive(t.Context()); !errors.Is(err, chatroom.ErrClosed) {
+			t.Error(err)
+		}
+		ann.Close()
+	})
+}
+
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 func TestASlowReaderOfTLSIsKept(t *testing.T) {

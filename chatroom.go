@@ -73,8 +73,8 @@ type Server interface {
 // A Client is a member's side of a room: in process from Server.Join, over a connection from
 // package client. Its methods may be called from many goroutines.
 //
-// A Client has to keep receiving: one that falls behind by more than Limits.Lag is ended
-// with ErrTooSlow.
+// A Client has to keep receiving: one that falls behind by more than Limits.Lag, or is far behind
+// and takes nothing in Limits.Write, is ended with ErrTooSlow.
 type Client interface {
 	// Send carries out cmd and returns the event it led to, once the room has ordered it. A
 	// refusal is an Error; the room has not changed then. A member that has ended gets the

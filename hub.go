@@ -77,6 +77,7 @@ type seat struct {
 
 	pos    atomic.Int64 // bytes read
 	behind atomic.Bool  // counted in room.behind
+	took   atomic.Int64 // when it fell behind or last read since, in Unix nanoseconds
 }
 
 // A stream is a room's log in one wire format. Speakers keep it up to date; each event is encoded
@@ -230,15 +231,24 @@ func (s *seat) poke(limit int64) {
 	if lag <= 0 {
 		return
 	}
-	if lag > limit {
+	if lag > limit || s.stuck() {
 		s.member.end(ErrTooSlow.(*Error))
 		return
 	}
-	if lag > limit/4 && s.behind.CompareAndSwap(false, true) {
-		s.room.grace.Store(time.Now().Add(s.room.srv.limits.Write / 10).UnixNano())
-		s.room.behind.Add(1)
+	if lag > limit/4 && !s.behind.Load() {
+		s.took.Store(time.Now().UnixNano())
+		if s.behind.CompareAndSwap(false, true) {
+			s.room.grace.Store(time.Now().Add(s.room.srv.limits.Write / 10).UnixNano())
+			s.room.behind.Add(1)
+		}
 	}
 	s.member.poke()
+}
+
+// stuck reports whether a member in process that is far behind has taken nothing in Limits.Write.
+// With a connection Conn.write finds that out.
+func (s *seat) stuck() bool {
+	return s.stream == nil && s.behind.Load() && time.Now().UnixNano()-s.took.Load() > int64(s.room.srv.limits.Write)
 }
 
 // lag returns how many bytes the seat has yet to read.
@@ -260,7 +270,11 @@ func (s *seat) tail() int64 {
 // read notes that the seat has read up to pos.
 func (s *seat) read(pos int64) {
 	s.pos.Store(pos)
-	if s.behind.Load() && s.lag() < int64(s.room.srv.limits.Lag)/8 {
+	if !s.behind.Load() {
+		return
+	}
+	s.took.Store(time.Now().UnixNano())
+	if s.lag() < int64(s.room.srv.limits.Lag)/8 {
 		s.caughtUp()
 	}
 }

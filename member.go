@@ -179,9 +179,12 @@ func (m *member) expel(reason *Error, t *telling) {
 	}
 	m.reason, m.expelled = reason, t
 	if reason.Code == CodeTooSlow {
-		m.box = nil
+		m.box, m.seats = nil, nil
 	} else {
 		m.markLocked()
+	}
+	if m.conn == nil {
+		m.unhookLocked()
 	}
 	m.eased.Broadcast()
 	m.mu.Unlock()
@@ -189,6 +192,22 @@ func (m *member) expel(reason *Error, t *telling) {
 	m.srv.stats.ended(reason.Code)
 	go m.leave()
 	m.poke()
+}
+
+// unhookLocked takes what a member in process has yet to receive out of its rooms' logs, which
+// would grow for as long as an ended member that nobody receives from had a place in them. m.mu must be held.
+func (m *member) unhookLocked() {
+	var box []op
+	for _, o := range m.box {
+		if o.event != nil {
+			box = append(box, o)
+			continue
+		}
+		for e, ok := o.seat.take(o.upto); ok; e, ok = o.seat.take(o.upto) {
+			box = append(box, op{event: &e})
+		}
+	}
+	m.box, m.seats = box, nil
 }
 
 // over returns why the member ended, or nil.

@@ -79,6 +79,10 @@ type revert func(ctx context.Context, a actor, undo *Act) error
 // audit records an act.
 func (s *server) audit(a actor, rec Audit, back revert) {
 	rec.Source, rec.By, rec.Account, rec.Time = a.source, a.name, a.account, now()
+	rec.Rule, rec.Score, rec.Evidence = a.why.Rule, a.why.Score, a.why.Evidence
+	if rec.Messages == nil {
+		rec.Messages = a.why.Messages
+	}
 	entry := &act{role: a.role, revert: back}
 	if a.member != nil {
 		entry.member = a.member.number

@@ -221,11 +221,11 @@ func (s *server) person(st *sentence, nick string) {
 	switch {
 	case sub.Account != "":
 		st.bans = append(st.bans, Ban{Kind: BanAccount, Value: sub.Account})
-		st.notes = append(st.notes, "it is on the account "+sub.Account+" and the nick; it does not stop another account")
+		st.notes = append(st.notes, "It is on the account "+sub.Account+" and the nick; it does not stop another account")
 	case addr == "":
-		st.notes = append(st.notes, "it is on the nick alone; it does not stop another nick")
+		st.notes = append(st.notes, "It is on the nick alone; it does not stop another nick")
 	case sub.Addr.IsLoopback():
-		st.notes = append(st.notes, "it is on the nick alone, as the address is this machine's; it does not stop another nick")
+		st.notes = append(st.notes, "It is on the nick alone, as the address is this machine's; it does not stop another nick")
 	default:
 		b := Ban{Kind: BanAddr, Value: addr}
 		others := 0
@@ -235,11 +235,11 @@ func (s *server) person(st *sentence, nick string) {
 			}
 		}
 		if others > 0 {
-			st.notes = append(st.notes, fmt.Sprintf("it is on the nick alone, as %d more share the address; it does not stop another nick", others))
+			st.notes = append(st.notes, fmt.Sprintf("It is on the nick alone, as %d more share the address; it does not stop another nick", others))
 			break
 		}
 		st.bans = append(st.bans, b)
-		st.notes = append(st.notes, "it is on "+addr+" and the nick; it does not stop another address with another nick")
+		st.notes = append(st.notes, "It is on "+addr+" and the nick; it does not stop another address with another nick")
 	}
 	st.bans = append(st.bans, Ban{Kind: BanNick, Value: sub.Nick})
 }
@@ -286,8 +286,9 @@ func (s *server) aim(a actor, st *sentence) error {
 		st.hits, st.infos = append(st.hits, m), append(st.infos, info)
 	}
 	slices.SortFunc(st.infos, func(a, b MemberInfo) int { return strings.Compare(a.Nick, b.Nick) })
-	for _, d := range s.departed {
-		if covers(d.subject) {
+	for _, d := range slices.Backward(s.departed) {
+		again := func(info MemberInfo) bool { return info.Nick == d.info.Nick }
+		if covers(d.subject) && !slices.ContainsFunc(st.infos, again) && !slices.ContainsFunc(st.left, again) {
 			st.left = append(st.left, d.info)
 		}
 	}

@@ -58,8 +58,6 @@ func (m *member) carryOut(ctx context.Context, cmd Command) (Event, error) {
 		return Event{Kind: KindPong, ID: cmd.ID, Time: now()}, nil
 	case VerbQuit:
 		return m.quit(cmd)
-	case "":
-		return Event{}, ErrBadRequest
 	}
 	return m.srv.moderate(ctx, m.actor(), cmd)
 }

@@ -104,23 +104,27 @@ func (f *filtering) review(ctx context.Context, s *server, d Draft) (Verdict, bo
 	return v, true
 }
 
-// auditVerdict records a verdict. What was said in private is not in it.
+// auditVerdict records a verdict that needs no act beside it.
 func (s *server) auditVerdict(f *filtering, d Draft, v Verdict, rec Audit) {
-	rec.Verb, rec.Room, rec.Target, rec.Reason = Verb(v.Decision), d.Room, d.Nick, v.Reason
-	rec.Rule, rec.Score, rec.Dry = v.Rule, v.Score, f.Dry
+	rec.Verb, rec.Room, rec.Target, rec.Reason, rec.Dry = Verb(v.Decision), d.Room, d.Nick, v.Reason, f.Dry
 	rec.Hit = []MemberInfo{{Nick: d.Nick, Member: d.Member, Role: d.Role}}
-	if d.Verb != VerbPrivate {
-		kinds := map[Verb]Kind{VerbSay: KindMessage, VerbAction: KindAction, VerbTopic: KindTopic}
-		rec.Evidence = v.Evidence
-		rec.Messages = []Event{{Kind: kinds[d.Verb], Time: d.Time, Room: d.Room, From: d.Nick, Member: d.Member, Text: d.Text}}
-	} else {
+	if d.Verb == VerbPrivate {
 		rec.Text = ""
 	}
-	s.audit(f.actor(), rec, nil)
+	s.audit(f.actor(d, v), rec, nil)
 }
 
-func (f *filtering) actor() actor {
-	return actor{source: SourceFilter, name: f.Name, role: roleProgram}
+// actor returns the filter as whoever carries out its verdict. What was said in private is not
+// in its record.
+func (f *filtering) actor(d Draft, v Verdict) actor {
+	a := actor{source: SourceFilter, name: f.Name, role: roleProgram}
+	a.why.Rule, a.why.Score = v.Rule, v.Score
+	if d.Verb != VerbPrivate {
+		kinds := map[Verb]Kind{VerbSay: KindMessage, VerbAction: KindAction, VerbTopic: KindTopic}
+		a.why.Evidence = v.Evidence
+		a.why.Messages = []Event{{Kind: kinds[d.Verb], Time: d.Time, Room: d.Room, From: d.Nick, Member: d.Member, Text: d.Text}}
+	}
+	return a
 }
 
 // apply carries out a verdict and returns what the speaker is told.
@@ -151,11 +155,11 @@ func (s *server) apply(ctx context.Context, m *member, f *filtering, d Draft, v 
 	case DecisionBan:
 		punish.Verb = VerbBan
 	}
-	s.auditVerdict(f, d, v, Audit{ID: s.newID()})
 	if punish.Verb == "" {
+		s.auditVerdict(f, d, v, Audit{ID: s.newID()})
 		return refused
 	}
-	if _, err := s.moderate(ctx, f.actor(), punish); err != nil {
+	if _, err := s.moderate(ctx, f.actor(d, v), punish); err != nil {
 		s.log.Error("verdict cannot be carried out", "filter", f.Name, "verb", punish.Verb, "nick", d.Nick, "err", err)
 		return refused
 	}

@@ -20,6 +20,7 @@ type actor struct {
 	name    string
 	account string
 	role    Role
+	why     Audit // of a filter: what its record says beside the act
 }
 
 func (m *member) actor() actor {

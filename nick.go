@@ -21,8 +21,8 @@ const (
 
 // ValidNick returns nick as it will be shown, without white space around it, or an Error with
 // CodeNickInvalid that says what is wrong with it. A nick has 1 to 32 characters; white space,
-// control, invisible and bidirectional control characters and any of .:!@#,/<>*?"\ are refused, and so is what the
-// PRECIS Nickname profile (RFC 8266) refuses.
+// control, invisible and bidirectional control characters and any of .:!@#,/<>*?"\ are refused, a - or a combining
+// mark at its beginning, and what the PRECIS Nickname profile (RFC 8266) refuses.
 func ValidNick(nick string) (string, error) {
 	nick = strings.TrimSpace(nick)
 	if err := checkName("a nick", nick); err != nil {
@@ -55,6 +55,10 @@ func checkName(what, name string) error {
 		return fmt.Errorf("%s must be UTF-8", what)
 	case name[0] == '-':
 		return fmt.Errorf("%s does not begin with -", what)
+	}
+	// It would change what is shown before it: < with a stroke through it is another character.
+	if first, _ := utf8.DecodeRuneInString(name); unicode.Is(unicode.M, first) {
+		return fmt.Errorf("%s does not begin with the combining mark %U", what, first)
 	}
 	for _, r := range name {
 		if kind := badInName(r); kind != "" {
@@ -102,8 +106,14 @@ func fold(name string) string {
 	if err != nil {
 		return name
 	}
-	// The profile lowers Σ to σ wherever it stands, and leaves a final ς as it is.
-	return strings.ReplaceAll(key, "ς", "σ")
+	// The profile lowers Σ to σ and О to о, but leaves a final ς and a narrow ᲂ as they are, which
+	// are Σ and О in capitals too.
+	return strings.Map(func(r rune) rune {
+		if unicode.IsMark(r) || unicode.SimpleFold(r) == r {
+			return r
+		}
+		return unicode.ToLower(unicode.ToUpper(r))
+	}, key)
 }
 
 // roomKey folds a room's name as somebody typed it.

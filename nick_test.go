@@ -57,6 +57,8 @@ func TestValidNick(t *testing.T) {
 		{nick: "a\U000e0061b", says: "U+E0061"},
 		{nick: "a\ue000b", says: "U+E000"},
 		{nick: "a\u2800b", says: "U+2800"}, // a blank in Braille
+		{nick: "\u0338ann", says: "U+0338"},
+		{nick: "\u0301", says: "U+0301"},
 		{nick: "a.b", says: "'.'"},
 		{nick: "a:b", says: "':'"},
 		{nick: "a!b", says: "'!'"},
@@ -144,7 +146,7 @@ func joinAs(t *testing.T, srv chatroom.Server, nick string, rooms ...string) cha
 
 func FuzzNick(f *testing.F) {
 	for _, nick := range []string{
-		"ann", " Ann ", "Zoë", "ａｎｎ", "K", "ſ", "ΝΙΚΟΣ", "ß", "İ", "µ", "\u0345", "ﬁ", "½", "a\u0300",
+		"ann", " Ann ", "Zoë", "ａｎｎ", "K", "ſ", "ΝΙΚΟΣ", "ß", "İ", "µ", "\u0345", "\u1c82", "ﬁ", "½", "a\u0300",
 		"\u202eann", "\u200b", "\xff", "-", "a\nb", "🦊", strings.Repeat("a", 33),
 	} {
 		f.Add(nick)

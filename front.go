@@ -17,7 +17,8 @@ type Front interface {
 	// Nothing at all (first is empty) means the peer has been silent for Limits.Sniff.
 	Detect(first []byte) Detection
 	// Serve holds the conversation and returns when it is over: the error from reading, or an
-	// Error that tells a joined peer why the server hangs up. ctx ends with the connection.
+	// Error that tells a joined peer why the server hangs up. ctx ends when Serve has returned,
+	// or with that of ServeConn; that the peer has gone shows in reading.
 	Serve(ctx context.Context, c *Conn) error
 }
 

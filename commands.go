@@ -17,6 +17,9 @@ func (m *member) send(ctx context.Context, cmd Command) (Event, error) {
 	if over := m.over(); over != nil {
 		return Event{}, over
 	}
+	if err := ctx.Err(); err != nil {
+		return Event{}, err
+	}
 	if err := cleanID(cmd.ID); err != nil {
 		return Event{}, err
 	}

@@ -3,6 +3,7 @@ package chatroom
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -118,7 +119,10 @@ func (s *server) auditVerdict(f *filtering, d Draft, v Verdict, rec Audit) {
 // in its record.
 func (f *filtering) actor(d Draft, v Verdict) actor {
 	a := actor{source: SourceFilter, name: f.Name, role: roleProgram}
-	a.why.Rule, a.why.Score = v.Rule, v.Score
+	a.why.Rule = v.Rule
+	if !math.IsNaN(v.Score) && !math.IsInf(v.Score, 0) { // which JSON has not
+		a.why.Score = v.Score
+	}
 	if d.Verb != VerbPrivate {
 		kinds := map[Verb]Kind{VerbSay: KindMessage, VerbAction: KindAction, VerbTopic: KindTopic}
 		a.why.Evidence = v.Evidence

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Limits are the numbers a server keeps to. A field that is zero has its default; where a limit
-// can be absent, a negative number means none.
+// Limits are the numbers a server keeps to. A field that is zero or less has its default, but for
+// Members, Rooms, RoomsPerMember and History, where a negative number means none.
 type Limits struct {
 	LineBytes      int // longest line a front reads, its end included; 8192
 	TextBytes      int // longest text, topic or reason; 4096
@@ -36,10 +36,10 @@ type Limits struct {
 func (l Limits) withDefaults() Limits {
 	set(&l.LineBytes, 8<<10)
 	set(&l.TextBytes, 4<<10)
-	set(&l.Members, 10_000)
-	set(&l.Rooms, 1000)
-	set(&l.RoomsPerMember, 10)
-	set(&l.History, 50)
+	setUnlessNone(&l.Members, 10_000)
+	setUnlessNone(&l.Rooms, 1000)
+	setUnlessNone(&l.RoomsPerMember, 10)
+	setUnlessNone(&l.History, 50)
 	set(&l.WelcomeMembers, 500)
 	set(&l.Sniff, 300*time.Millisecond)
 	set(&l.Handshake, 10*time.Second)
@@ -53,6 +53,12 @@ func (l Limits) withDefaults() Limits {
 }
 
 func set[T int | time.Duration](field *T, value T) {
+	if *field <= 0 {
+		*field = value
+	}
+}
+
+func setUnlessNone(field *int, value int) {
 	if *field == 0 {
 		*field = value
 	}

@@ -291,9 +291,13 @@ func (s *server) rename(ctx context.Context, m *member, nick, id string) (Event,
 	if err != nil {
 		return Event{}, err
 	}
+	if nick == m.info().Nick {
+		return Event{}, &Error{Code: CodeBadRequest, Text: "that is your nick already"}
+	}
 	if m.conn != nil {
+		current := m.ident
 		ident, err := s.authenticate(ctx, AuthRequest{
-			Nick: nick, Account: m.ident.Account, Current: &m.ident,
+			Nick: nick, Account: m.ident.Account, Current: &current,
 			Addr: m.conn.RemoteAddr(), TLS: m.conn.TLS(), Front: m.conn.front.Name(),
 		})
 		if err != nil {

@@ -3,6 +3,17 @@
 //	server                 on this machine only
 //	server -addr :5555     for your network
 //	server -addr :5555 -tls-cert cert.pem -tls-key key.pem
+//
+// It forgets everything when it ends, but for what it is given files for: bans, and accounts with
+// passwords, beside which guests may still come in.
+//
+//	server -bans bans -accounts accounts
+//
+// SIGHUP makes it read bans and accounts again. It also looks after these files:
+//
+//	server -add-account ann -role admin -accounts accounts    asks for the password
+//	server -import-bans bans.txt -bans bans                   a list of nicks, one a line
+//	server -export-bans bans.txt -bans bans
 package main
 
 import (
@@ -27,53 +38,169 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	os.Exit(run(ctx, os.Args[1:], os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run hosts rooms until ctx ends and returns the exit code: 0 after a graceful stop, 1 for a
-// failure, 2 for wrong usage.
-func run(ctx context.Context, args []string, stderr io.Writer) int {
-	flags := flag.NewFlagSet("server", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	addr := flags.String("addr", "localhost:5555", "listen on `host:port`; without a host, for the whole network")
-	room := flags.String("room", "lobby", "`name` of the room people come into")
-	motd := flags.String("motd", "", "`text` that greets them")
-	history := flags.Uint("history", 50, "how many earlier messages they see; 0 for none")
-	cert := flags.String("tls-cert", "", "serve TLS with the certificate in this PEM `file`")
-	key := flags.String("tls-key", "", "its key, in this PEM `file`")
-	var level slog.Level
-	flags.TextVar(&level, "log-level", slog.LevelInfo, "log `level`: debug, info, warn or error")
-	switch err := flags.Parse(args); {
+// run hosts rooms until ctx ends, or does what it is asked to with a file, and returns the exit
+// code: 0 after a graceful stop, 1 for a failure, 2 for wrong usage.
+func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.Writer) int {
+	o, err := parse(args, stderr)
+	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err != nil:
-		return 2
-	case flags.NArg() > 0:
-		fmt.Fprintf(stderr, "server: unexpected argument %q; see -help\n", flags.Arg(0))
-		return 2
-	case (*cert == "") != (*key == ""):
-		fmt.Fprintln(stderr, "server: -tls-cert and -tls-key go together; see -help")
-		return 2
-	}
-	srv, err := chatroom.New(
-		chatroom.WithRoom(*room),
-		chatroom.WithMOTD(*motd),
-		chatroom.WithLimits(chatroom.Limits{History: cmp.Or(int(*history), -1)}),
-		chatroom.WithLogger(slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))),
-	)
-	var l net.Listener
-	if err == nil {
-		l, err = listen(*addr, *cert, *key)
-	}
-	if err == nil {
-		fmt.Fprint(stderr, invitation(*addr, l.Addr().(*net.TCPAddr), *cert != ""))
-		err = serve(ctx, srv, l)
+		return 2 // the reason is told
+	case o.addAccount != "":
+		err = addAccount(ctx, string(o.accounts), string(o.addAccount), o.role, stdin, stdout, stderr)
+	case o.importBans != "":
+		err = importBans(ctx, string(o.importBans), string(o.bans), stdout)
+	case o.exportBans != "":
+		err = exportBans(ctx, string(o.exportBans), string(o.bans), stdout)
+	default:
+		err = host(ctx, o, stderr)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "server:", err)
 		return 1
 	}
 	return 0
+}
+
+// options are what the command line says.
+type options struct {
+	addr, room, motd string
+	history          uint
+	cert, key        string
+	level            slog.Level
+	bans, accounts   name
+
+	// What to do in place of hosting rooms: at most one is not empty.
+	addAccount, importBans, exportBans name
+
+	role *chatroom.Role // for addAccount; nil if none was named
+}
+
+// A name is a flag that cannot be set to nothing: -accounts "$ACCOUNTS" without that variable
+// must not mean a server without accounts.
+type name string
+
+func (n *name) String() string { return string(*n) }
+
+func (n *name) Set(s string) error {
+	if s == "" {
+		return errors.New("it is empty")
+	}
+	*n = name(s)
+	return nil
+}
+
+const usage = `Usage: server [flags]
+       server -add-account name [-role role] -accounts file
+       server -import-bans file -bans file
+       server -export-bans file -bans file
+
+`
+
+// parse reads the command line. An error has been told on stderr.
+func parse(args []string, stderr io.Writer) (*options, error) {
+	o := new(options)
+	flags := flag.NewFlagSet("server", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprint(stderr, usage)
+		flags.PrintDefaults()
+	}
+	flags.StringVar(&o.addr, "addr", "localhost:5555", "listen on `host:port`; without a host, for the whole network")
+	flags.StringVar(&o.room, "room", "lobby", "`name` of the room people come into")
+	flags.StringVar(&o.motd, "motd", "", "`text` that greets them")
+	flags.UintVar(&o.history, "history", 50, "how many earlier messages they see; 0 for none")
+	flags.StringVar(&o.cert, "tls-cert", "", "serve TLS with the certificate in this PEM `file`")
+	flags.StringVar(&o.key, "tls-key", "", "its key, in this PEM `file`")
+	flags.TextVar(&o.level, "log-level", slog.LevelInfo, "log `level`: debug, info, warn or error")
+	flags.Var(&o.bans, "bans", "keep bans in this `file`; without it they are forgotten at the end")
+	flags.Var(&o.accounts, "accounts", "let people log in to the accounts in this `file`; guests come in too")
+	flags.Var(&o.addAccount, "add-account", "add an account of this `name` to -accounts, or change its password, and end")
+	flags.Func("role", "the `role` of -add-account: member, moderator or admin; without it, the one it has, or member", func(s string) error {
+		o.role = new(chatroom.Role)
+		return o.role.UnmarshalText([]byte(s))
+	})
+	flags.Var(&o.importBans, "import-bans", "add the nicks in this `file`, one a line, to -bans, and end")
+	flags.Var(&o.exportBans, "export-bans", "write the nicks that -bans bans for good to this `file`, one a line, and end")
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	if err := o.check(flags.Args()); err != nil {
+		fmt.Fprintf(stderr, "server: %v; see -help\n", err)
+		return nil, err
+	}
+	return o, nil
+}
+
+// check finds out whether the flags go together, with the arguments behind them.
+func (o *options) check(args []string) error {
+	deeds := 0
+	for _, deed := range []name{o.addAccount, o.importBans, o.exportBans} {
+		if deed != "" {
+			deeds++
+		}
+	}
+	switch {
+	case len(args) > 0:
+		return fmt.Errorf("unexpected argument %q", args[0])
+	case (o.cert == "") != (o.key == ""):
+		return errors.New("-tls-cert and -tls-key go together")
+	case deeds > 1:
+		return errors.New("-add-account, -import-bans and -export-bans do not go together")
+	case o.addAccount != "" && o.accounts == "":
+		return errors.New("-add-account needs -accounts")
+	case o.addAccount == "" && o.role != nil:
+		return errors.New("-role needs -add-account")
+	case (o.importBans != "" || o.exportBans != "") && o.bans == "":
+		return errors.New("-import-bans and -export-bans need -bans")
+	}
+	return nil
+}
+
+// host hosts rooms until ctx ends.
+func host(ctx context.Context, o *options, stderr io.Writer) error {
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: o.level}))
+	opts := []chatroom.Option{
+		chatroom.WithRoom(o.room),
+		chatroom.WithMOTD(o.motd),
+		chatroom.WithLimits(chatroom.Limits{History: cmp.Or(int(o.history), -1)}),
+		chatroom.WithLogger(log),
+	}
+	var files reloaders
+	if o.bans != "" {
+		bans, err := openBans(string(o.bans), log)
+		if err != nil {
+			return err
+		}
+		defer bans.Close() // whatever it has acknowledged is on disk
+		files = append(files, bans)
+		opts = append(opts, chatroom.WithBanStore(bans))
+	}
+	if o.accounts != "" {
+		accounts, err := openAccounts(string(o.accounts))
+		if err != nil {
+			return err
+		}
+		files = append(files, accounts)
+		opts = append(opts, chatroom.WithAuthenticator(withGuests(accounts)))
+	}
+	if len(files) > 0 {
+		defer onHangup(func() { files.reload(log) })()
+	}
+	srv, err := chatroom.New(opts...)
+	if err != nil {
+		return err
+	}
+	l, err := listen(o.addr, o.cert, o.key)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(stderr, invitation(o, l.Addr().(*net.TCPAddr)))
+	return serve(ctx, srv, l)
 }
 
 func listen(addr, cert, key string) (net.Listener, error) {
@@ -88,11 +215,11 @@ func listen(addr, cert, key string) (net.Listener, error) {
 }
 
 // invitation says where the chat is and how to join.
-func invitation(addr string, at *net.TCPAddr, secure bool) string {
-	host, _, _ := net.SplitHostPort(addr) // listening there, it is well-formed
+func invitation(o *options, at *net.TCPAddr) string {
+	host, _, _ := net.SplitHostPort(o.addr) // listening there, it is well-formed
 	host = cmp.Or(host, "localhost")
 	join := fmt.Sprintf("nc %s %d", host, at.Port)
-	if secure {
+	if o.cert != "" {
 		join = "openssl s_client -quiet -connect " + net.JoinHostPort(host, strconv.Itoa(at.Port))
 	}
 	text := fmt.Sprintf("The chat is open on %s. To join:\n\n    %s\n\n", at, join)

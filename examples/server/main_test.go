@@ -33,6 +33,14 @@ func TestWrongUsageExitsWithTwo(t *testing.T) {
 		"a level nobody knows":    {"-log-level", "loud"},
 		"a certificate alone":     {"-tls-cert", "cert.pem"},
 		"a certificate's key too": {"-tls-key", "key.pem"},
+		"no file of accounts":     {"-accounts", ""},
+		"an account for nobody":   {"-add-account", "", "-accounts", "accounts"},
+		"an account nowhere":      {"-add-account", "ann"},
+		"a role nobody knows":     {"-add-account", "ann", "-accounts", "accounts", "-role", "king"},
+		"a role for nobody":       {"-role", "admin"},
+		"bans from a list alone":  {"-import-bans", "bans.txt"},
+		"bans to a list alone":    {"-export-bans", "bans.txt"},
+		"two things at once":      {"-add-account", "ann", "-accounts", "accounts", "-export-bans", "bans.txt"},
 	} {
 		t.Run(name, func(t *testing.T) { fails(t, 2, args...) })
 	}
@@ -44,32 +52,46 @@ func TestFailureExitsWithOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	nowhere := filepath.Join(t.TempDir(), "nowhere.pem")
+	dir := t.TempDir()
+	nowhere := filepath.Join(dir, "nowhere")
+	other := filepath.Join(dir, "other")
+	if err := os.WriteFile(other, []byte("no file of the server's\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, args := range map[string][]string{
 		"a port that is taken":          {"-addr", taken.Addr().String()},
 		"an address that is none":       {"-addr", "lobby"},
 		"a room name that is none":      {"-room", "a\nb"},
 		"a certificate that is missing": {"-tls-cert", nowhere, "-tls-key", nowhere},
+		"accounts that are missing":     {"-accounts", nowhere},
+		"accounts that are none":        {"-accounts", other},
+		"bans that are none":            {"-bans", other},
+		"an account with no nick":       {"-add-account", "a b", "-accounts", nowhere},
+		"a list that is missing":        {"-import-bans", nowhere, "-bans", filepath.Join(dir, "bans")},
+		"bans that are missing":         {"-export-bans", filepath.Join(dir, "list"), "-bans", nowhere},
 	} {
 		t.Run(name, func(t *testing.T) { fails(t, 1, args...) })
 	}
 }
 
-// fails checks that a server does not come up, and says why.
-func fails(t *testing.T, code int, args ...string) {
+// fails checks that the program ends by itself with that exit code, and returns what it says.
+func fails(t *testing.T, code int, args ...string) string {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
 	var stderr strings.Builder
-	if got := run(t.Context(), args, &stderr); got != code {
+	if got := run(ctx, args, nil, io.Discard, &stderr); got != code {
 		t.Errorf("exit code %d, want %d; it said %q", got, code, &stderr)
 	}
 	if stderr.Len() == 0 {
 		t.Error("it does not say what is wrong")
 	}
+	return stderr.String()
 }
 
 func TestHelpIsNoFailure(t *testing.T) {
 	var stderr strings.Builder
-	if code := run(t.Context(), []string{"-help"}, &stderr); code != 0 {
+	if code := run(t.Context(), []string{"-help"}, nil, io.Discard, &stderr); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
 	if !strings.Contains(stderr.String(), "-addr host:port") {
@@ -126,7 +148,7 @@ func start(t *testing.T, args ...string) *server {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.exit <- run(ctx, append([]string{"-addr", "127.0.0.1:0"}, args...), w)
+		s.exit <- run(ctx, append([]string{"-addr", "127.0.0.1:0"}, args...), nil, io.Discard, w)
 		w.Close()
 	}()
 	t.Cleanup(func() {

@@ -17,6 +17,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -240,6 +241,41 @@ func TestTheExamplesSpeakTLS(t *testing.T) {
 	srv.exits(0)
 }
 
+func TestServerReadsItsFilesAgainOnHangup(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	accounts, bans := filepath.Join(dir, "accounts"), filepath.Join(dir, "bans")
+	addAccount := func(nick, role string) {
+		stdin, keys := pipe(t)
+		fmt.Fprintln(keys, "secret")
+		keys.Close()
+		p := start(t, stdin, "server", "-add-account", nick, "-role", role, "-accounts", accounts)
+		p.exits(0)
+		p.out.sees(role + " " + nick + " was added")
+	}
+	addAccount("ann", "admin")
+	srv := startServer(t, "-accounts", accounts, "-bans", bans)
+	joinText(t, srv.addr, "bob")
+	addAccount("cat", "member")
+	srv.signals(syscall.SIGHUP)
+	srv.stderr.sees("files read again")
+	cat := dial(t, "cat", srv.addr)
+	cat.sees("Your nickname: ")
+	cat.types("cat")
+	cat.sees("Your password: ")
+	cat.types("secret")
+	cat.sees("--- You are cat, in lobby")
+
+	if err := os.WriteFile(bans, []byte("no ban\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	srv.signals(syscall.SIGHUP)
+	srv.stderr.sees("stays in force", "files read again")
+	cat.conn.Close()
+	srv.stop()
+	srv.exits(0)
+}
+
 // certificate makes a certificate for 127.0.0.1, in files and as a pool.
 func certificate(t *testing.T) (cert, key string, roots *x509.CertPool) {
 	t.Helper()
@@ -293,6 +329,8 @@ func TestExitCodesTellWrongUsageFromFailure(t *testing.T) {
 		{"server with an argument", "server", []string{"5555"}, 2},
 		{"server with half of TLS", "server", []string{"-tls-cert", "cert.pem"}, 2},
 		{"server with an unknown level", "server", []string{"-log-level", "loud"}, 2},
+		{"server without a file for its accounts", "server", []string{"-add-account", "ann"}, 2},
+		{"server with nobody's password", "server", []string{"-add-account", "ann", "-accounts", "nowhere"}, 1},
 		{"server on a port that is taken", "server", []string{"-addr", taken.Addr().String()}, 1},
 		{"server without its certificate", "server", []string{"-tls-cert", "nowhere.pem", "-tls-key", "nowhere.pem"}, 1},
 		{"client with an unknown flag", "client", []string{"-frobnicate"}, 2},

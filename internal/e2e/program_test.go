@@ -153,7 +153,12 @@ func startServer(t *testing.T, args ...string) *server {
 // stop asks the server to go, as an init system does.
 func (s *server) stop() {
 	s.t.Helper()
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	s.signals(syscall.SIGTERM)
+}
+
+func (s *server) signals(sig syscall.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
 		s.t.Fatal(err)
 	}
 }

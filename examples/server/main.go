@@ -14,6 +14,7 @@
 //	server -add-account ann -role admin -accounts accounts    asks for the password
 //	server -import-bans bans.txt -bans bans                   a list of nicks, one a line
 //	server -export-bans bans.txt -bans bans
+//	server -verify-audit audit.jsonl [hash]
 package main
 
 import (
@@ -28,7 +29,9 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -56,6 +59,8 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.W
 		err = importBans(ctx, string(o.importBans), string(o.bans), stdout)
 	case o.exportBans != "":
 		err = exportBans(ctx, string(o.exportBans), string(o.bans), stdout)
+	case o.verifyAudit != "":
+		err = verifyAudit(string(o.verifyAudit), o.head, stdout)
 	default:
 		err = host(ctx, o, stderr)
 	}
@@ -75,9 +80,10 @@ type options struct {
 	bans, accounts   name
 
 	// What to do in place of hosting rooms: at most one is not empty.
-	addAccount, importBans, exportBans name
+	addAccount, importBans, exportBans, verifyAudit name
 
 	role *chatroom.Role // for addAccount; nil if none was named
+	head string         // for verifyAudit; may be empty
 }
 
 // A name is a flag that cannot be set to nothing: -accounts "$ACCOUNTS" without that variable
@@ -98,6 +104,7 @@ const usage = `Usage: server [flags]
        server -add-account name [-role role] -accounts file
        server -import-bans file -bans file
        server -export-bans file -bans file
+       server -verify-audit file [hash]
 
 `
 
@@ -126,6 +133,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	})
 	flags.Var(&o.importBans, "import-bans", "add the nicks in this `file`, one a line, to -bans, and end")
 	flags.Var(&o.exportBans, "export-bans", "write the nicks that -bans bans for good to this `file`, one a line, and end")
+	flags.Var(&o.verifyAudit, "verify-audit", "check that nobody changed this `file` of -audit, and that the hash printed\nby an earlier check is still in it, if one is given; and end")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
@@ -136,10 +144,15 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	return o, nil
 }
 
+var auditHead = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
 // check finds out whether the flags go together, with the arguments behind them.
 func (o *options) check(args []string) error {
+	if o.verifyAudit != "" && len(args) > 0 {
+		o.head, args = strings.ToLower(args[0]), args[1:]
+	}
 	deeds := 0
-	for _, deed := range []name{o.addAccount, o.importBans, o.exportBans} {
+	for _, deed := range []name{o.addAccount, o.importBans, o.exportBans, o.verifyAudit} {
 		if deed != "" {
 			deeds++
 		}
@@ -150,13 +163,15 @@ func (o *options) check(args []string) error {
 	case (o.cert == "") != (o.key == ""):
 		return errors.New("-tls-cert and -tls-key go together")
 	case deeds > 1:
-		return errors.New("-add-account, -import-bans and -export-bans do not go together")
+		return errors.New("-add-account, -import-bans, -export-bans and -verify-audit do not go together")
 	case o.addAccount != "" && o.accounts == "":
 		return errors.New("-add-account needs -accounts")
 	case o.addAccount == "" && o.role != nil:
 		return errors.New("-role needs -add-account")
 	case (o.importBans != "" || o.exportBans != "") && o.bans == "":
 		return errors.New("-import-bans and -export-bans need -bans")
+	case o.head != "" && !auditHead.MatchString(o.head):
+		return fmt.Errorf("%q is no hash: 64 hexadecimal digits", o.head)
 	}
 	return nil
 }

@@ -40,7 +40,9 @@ func TestWrongUsageExitsWithTwo(t *testing.T) {
 		"a role for nobody":       {"-role", "admin"},
 		"bans from a list alone":  {"-import-bans", "bans.txt"},
 		"bans to a list alone":    {"-export-bans", "bans.txt"},
-		"two things at once":      {"-add-account", "ann", "-accounts", "accounts", "-export-bans", "bans.txt"},
+		"two things at once":      {"-add-account", "ann", "-accounts", "accounts", "-verify-audit", "audit"},
+		"a hash that is none":     {"-verify-audit", "audit", "d1e"},
+		"two hashes":              {"-verify-audit", "audit", firstHash, firstHash},
 	} {
 		t.Run(name, func(t *testing.T) { fails(t, 2, args...) })
 	}
@@ -69,6 +71,7 @@ func TestFailureExitsWithOne(t *testing.T) {
 		"an account with no nick":       {"-add-account", "a b", "-accounts", nowhere},
 		"a list that is missing":        {"-import-bans", nowhere, "-bans", filepath.Join(dir, "bans")},
 		"bans that are missing":         {"-export-bans", filepath.Join(dir, "list"), "-bans", nowhere},
+		"a record that is missing":      {"-verify-audit", nowhere},
 	} {
 		t.Run(name, func(t *testing.T) { fails(t, 1, args...) })
 	}

@@ -331,6 +331,7 @@ func TestExitCodesTellWrongUsageFromFailure(t *testing.T) {
 		{"server with an unknown level", "server", []string{"-log-level", "loud"}, 2},
 		{"server without a file for its accounts", "server", []string{"-add-account", "ann"}, 2},
 		{"server with nobody's password", "server", []string{"-add-account", "ann", "-accounts", "nowhere"}, 1},
+		{"server with no records to verify", "server", []string{"-verify-audit", "nowhere"}, 1},
 		{"server on a port that is taken", "server", []string{"-addr", taken.Addr().String()}, 1},
 		{"server without its certificate", "server", []string{"-tls-cert", "nowhere.pem", "-tls-key", "nowhere.pem"}, 1},
 		{"client with an unknown flag", "client", []string{"-frobnicate"}, 2},

@@ -390,6 +390,24 @@ func TestRecordThatIsNoJSONLeavesAGap(t *testing.T) {
 	}
 }
 
+func TestServerRefusesAnAuditFileThatWasChanged(t *testing.T) {
+	path, data, _ := recorded(t)
+	write(t, path, bytes.Replace(data, []byte("bob"), []byte("eve"), 1))
+	if said := fails(t, 1, "-addr", "127.0.0.1:0", "-audit", path); !strings.Contains(said, "line 1 was edited") {
+		t.Errorf("it said %q", said)
+	}
+}
+
+func TestServerAppendsToTheAuditFile(t *testing.T) {
+	path, _, _ := recorded(t)
+	srv := start(t, "-audit", path)
+	srv.stop()
+	if code := <-srv.exit; code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	intact(t, path, 5)
+}
+
 // TestKilledServerLosesNoRecord kills a program that appends, and looks at the file each time.
 func TestKilledServerLosesNoRecord(t *testing.T) {
 	kills := 10

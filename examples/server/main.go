@@ -4,10 +4,10 @@
 //	server -addr :5555     for your network
 //	server -addr :5555 -tls-cert cert.pem -tls-key key.pem
 //
-// It forgets everything when it ends, but for what it is given files for: bans, and accounts with
-// passwords, beside which guests may still come in.
+// It forgets everything when it ends, but for what it is given files for: bans, accounts with
+// passwords, beside which guests may still come in, and a record of what moderators do.
 //
-//	server -bans bans -accounts accounts
+//	server -bans bans -accounts accounts -audit audit.jsonl
 //
 // SIGHUP makes it read bans and accounts again. It also looks after these files:
 //
@@ -32,6 +32,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -73,11 +74,11 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.W
 
 // options are what the command line says.
 type options struct {
-	addr, room, motd string
-	history          uint
-	cert, key        string
-	level            slog.Level
-	bans, accounts   name
+	addr, room, motd      string
+	history               uint
+	cert, key             string
+	level                 slog.Level
+	bans, accounts, audit name
 
 	// What to do in place of hosting rooms: at most one is not empty.
 	addAccount, importBans, exportBans, verifyAudit name
@@ -126,6 +127,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.TextVar(&o.level, "log-level", slog.LevelInfo, "log `level`: debug, info, warn or error")
 	flags.Var(&o.bans, "bans", "keep bans in this `file`; without it they are forgotten at the end")
 	flags.Var(&o.accounts, "accounts", "let people log in to the accounts in this `file`; guests come in too")
+	flags.Var(&o.audit, "audit", "append what moderators do to this `file`, a line of JSON each")
 	flags.Var(&o.addAccount, "add-account", "add an account of this `name` to -accounts, or change its password, and end")
 	flags.Func("role", "the `role` of -add-account: member, moderator or admin; without it, the one it has, or member", func(s string) error {
 		o.role = new(chatroom.Role)
@@ -206,6 +208,14 @@ func host(ctx context.Context, o *options, stderr io.Writer) error {
 	if len(files) > 0 {
 		defer onHangup(func() { files.reload(log) })()
 	}
+	var audit *auditFile
+	if o.audit != "" {
+		var err error
+		if audit, err = openAudit(string(o.audit), log); err != nil {
+			return err
+		}
+		defer audit.Close() // each record was synced
+	}
 	srv, err := chatroom.New(opts...)
 	if err != nil {
 		return err
@@ -215,7 +225,14 @@ func host(ctx context.Context, o *options, stderr io.Writer) error {
 		return err
 	}
 	fmt.Fprint(stderr, invitation(o, l.Addr().(*net.TCPAddr)))
-	return serve(ctx, srv, l)
+	var recording sync.WaitGroup
+	var unrecorded error
+	if audit != nil {
+		recording.Go(func() { unrecorded = audit.follow(srv.Audits(context.WithoutCancel(ctx))) })
+	}
+	err = serve(ctx, srv, l)
+	recording.Wait() // the server is closed, so there is an end to what it did
+	return errors.Join(err, unrecorded)
 }
 
 func listen(addr, cert, key string) (net.Listener, error) {
@@ -247,7 +264,8 @@ func invitation(o *options, at *net.TCPAddr) string {
 	return text + "Ctrl-C closes it.\n\n"
 }
 
-// serve serves until ctx ends, and then gives members five seconds to take their farewell.
+// serve serves until ctx ends, and then gives members five seconds to take their farewell. It
+// leaves the server closed.
 func serve(ctx context.Context, srv chatroom.Server, l net.Listener) error {
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()

@@ -68,6 +68,7 @@ func TestFailureExitsWithOne(t *testing.T) {
 		"accounts that are missing":     {"-accounts", nowhere},
 		"accounts that are none":        {"-accounts", other},
 		"bans that are none":            {"-bans", other},
+		"an audit file that is none":    {"-audit", other},
 		"an account with no nick":       {"-add-account", "a b", "-accounts", nowhere},
 		"a list that is missing":        {"-import-bans", nowhere, "-bans", filepath.Join(dir, "bans")},
 		"bans that are missing":         {"-export-bans", filepath.Join(dir, "list"), "-bans", nowhere},

@@ -78,7 +78,7 @@ func TestAccountsLogInBesideGuests(t *testing.T) {
 	if code, said := addsAccount(t, path, "secret\r\n", "-add-account", "ann"); code != 0 {
 		t.Fatal(said)
 	}
-	srv := start(t, "-accounts", path)
+	srv := start(t, "-accounts", path, "-plaintext-passwords")
 	ann := srv.join(t, "ann", nil)
 	sees(t, ann, "Your password: ")
 	fmt.Fprintln(ann, "wrong")

@@ -79,6 +79,7 @@ type options struct {
 	cert, key             string
 	level                 slog.Level
 	bans, accounts, audit name
+	plaintext             bool
 
 	// What to do in place of hosting rooms: at most one is not empty.
 	addAccount, importBans, exportBans, verifyAudit name
@@ -127,6 +128,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.TextVar(&o.level, "log-level", slog.LevelInfo, "log `level`: debug, info, warn or error")
 	flags.Var(&o.bans, "bans", "keep bans in this `file`; without it they are forgotten at the end")
 	flags.Var(&o.accounts, "accounts", "let people log in to the accounts in this `file`; guests come in too")
+	flags.BoolVar(&o.plaintext, "plaintext-passwords", false, "take passwords from the network without TLS too, where others can read them")
 	flags.Var(&o.audit, "audit", "append what moderators do to this `file`, a line of JSON each")
 	flags.Var(&o.addAccount, "add-account", "add an account of this `name` to -accounts, or change its password, and end")
 	flags.Func("role", "the `role` of -add-account: member, moderator or admin; without it, the one it has, or member", func(s string) error {
@@ -205,6 +207,9 @@ func host(ctx context.Context, o *options, stderr io.Writer) error {
 		files = append(files, accounts)
 		opts = append(opts, chatroom.WithAuthenticator(withGuests(accounts)))
 	}
+	if o.plaintext {
+		opts = append(opts, chatroom.WithPlaintextSecrets())
+	}
 	if len(files) > 0 {
 		defer onHangup(func() { files.reload(log) })()
 	}
@@ -260,6 +265,9 @@ func invitation(o *options, at *net.TCPAddr) string {
 		text += fmt.Sprintf("It is open to this machine only; -addr :%d opens it to your network.\n", at.Port)
 	case at.IP.IsUnspecified():
 		text += "From elsewhere, put this machine's name or address for localhost.\n"
+	}
+	if o.accounts != "" && o.cert == "" && !o.plaintext && !at.IP.IsLoopback() {
+		text += "From elsewhere nobody can log in to an account without TLS; see -tls-cert and -tls-key.\n"
 	}
 	return text + "Ctrl-C closes it.\n\n"
 }

@@ -135,6 +135,25 @@ func TestServesTLS(t *testing.T) {
 	sees(t, ann, "You are ann, in lobby.")
 }
 
+func TestInvitationTellsWhoCannotLogIn(t *testing.T) {
+	network, here := &net.TCPAddr{IP: net.IPv6zero, Port: 5555}, &net.TCPAddr{IP: net.IPv6loopback, Port: 5555}
+	for _, tt := range []struct {
+		o    options
+		at   *net.TCPAddr
+		told bool
+	}{
+		{options{accounts: "accounts"}, network, true},
+		{options{accounts: "accounts"}, here, false},
+		{options{accounts: "accounts", plaintext: true}, network, false},
+		{options{accounts: "accounts", cert: "cert.pem"}, network, false},
+		{options{}, network, false},
+	} {
+		if text := invitation(&tt.o, tt.at); strings.Contains(text, "nobody can log in") != tt.told {
+			t.Errorf("%+v on %v: %q", tt.o, tt.at, text)
+		}
+	}
+}
+
 // A server is run, on a port of its own.
 type server struct {
 	addr string

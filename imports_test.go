@@ -15,8 +15,8 @@ import (
 
 const module = "example.com/chatroom"
 
-// Imports run one way: examples, adapters, client and chatroomtest may import the root package,
-// it may import internal ones, and those the standard library. The root package and the internal ones
+// Imports run one way: examples, adapters, client, chatroomtest and filters may import the root package,
+// it may import internal ones, and those the standard library. The root package, filters and the internal ones
 // may import golang.org/x/text and golang.org/x/time/rate too. What needs more than that has a go.mod
 // of its own, and nothing else has.
 func TestImportsRunOneWay(t *testing.T) {
@@ -74,7 +74,14 @@ func TestWhatMayBeImported(t *testing.T) {
 		{module + "/client", module, true},
 		{module + "/client", "golang.org/x/text/width", false},
 		{module + "/client", module + "/chatroomtest", false},
+		{module + "/filters", module, true},
+		{module + "/filters", module + "/internal/x", true},
+		{module + "/filters", "golang.org/x/text/unicode/norm", true},
+		{module + "/filters", module + "/client", false},
+		{module + "/filters", "golang.org/x/term", false},
+		{module, module + "/filters", false},
 		{module + "/examples/bot", module + "/client", true},
+		{module + "/examples/bot", module + "/filters", true},
 		{module + "/examples/bot", "github.com/x/y", false}, // but for a go.mod of its own
 		{module + "/adapters/irc", module + "/client", true},
 		{module + "/adapters/irc", module + "/examples/bot", false},
@@ -91,17 +98,17 @@ func TestWhatMayBeImported(t *testing.T) {
 func mayImport(pkg, imported string) bool {
 	if !ours(imported) {
 		first, _, _ := strings.Cut(imported, "/")
-		return !strings.Contains(first, ".") || (pkg == module || layer(pkg) == "internal") &&
+		return !strings.Contains(first, ".") || (pkg == module || layer(pkg) == "internal" || layer(pkg) == "filters") &&
 			(strings.HasPrefix(imported, "golang.org/x/text/") || imported == "golang.org/x/time/rate")
 	}
 	to := layer(imported)
 	switch from := layer(pkg); from {
 	case "", "internal":
 		return to == "internal"
-	case "client", "chatroomtest":
+	case "client", "chatroomtest", "filters":
 		return to == "" || to == "internal"
 	case "examples", "adapters":
-		return slices.Contains([]string{"", "client", "chatroomtest", from}, to)
+		return slices.Contains([]string{"", "client", "chatroomtest", "filters", from}, to)
 	}
 	return false
 }

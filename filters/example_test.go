@@ -1,0 +1,71 @@
+package filters_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"example.com/chatroom"
+	"example.com/chatroom/filters"
+)
+
+// say reviews what a guest says who joined a minute before, and tells what comes of it.
+func say(f chatroom.Filter, text string) {
+	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	v, err := f.Review(context.Background(), chatroom.Draft{
+		Verb: chatroom.VerbSay, Room: "lobby", Text: text, Time: at,
+		Nick: "bob", Addr: netip.MustParseAddr("192.0.2.7"), Joined: at.Add(-time.Minute),
+	})
+	switch {
+	case err != nil:
+		log.Fatal(err)
+	case v.Decision == chatroom.DecisionAllow:
+		fmt.Println("said:", text)
+	case v.Decision == chatroom.DecisionRewrite:
+		fmt.Println("said:", v.Text)
+	case v.For > 0:
+		fmt.Println(v.Decision, "for", v.For, "-", v.Reason)
+	default:
+		fmt.Println(v.Decision, "-", v.Reason)
+	}
+}
+
+func wordFile(content string) string {
+	dir, err := os.MkdirTemp("", "words")
+	if err != nil {
+		log.Fatal(err)
+	}
+	path := filepath.Join(dir, "words.txt")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		log.Fatal(err)
+	}
+	return path
+}
+
+func ExampleWords() {
+	path := wordFile(`
+# scams
+casino
+mute 10m: viagra*               # no medicine here
+ban 1h: /(?i)free\s+bitcoins?/  # that is a scam
+rewrite: damn
+`)
+	defer os.RemoveAll(filepath.Dir(path))
+	words, err := filters.Words(path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	say(words, "the cards, damn them")
+	say(words, "come to our C.A.S.I.N.O")
+	say(words, "vіаgra in bulk")
+	say(words, "FREE BITCOINS")
+	// Output:
+	// said: the cards, **** them
+	// refuse - a word in that is not allowed here
+	// mute for 10m0s - no medicine here
+	// ban for 1h0m0s - that is a scam
+}

@@ -69,3 +69,16 @@ rewrite: damn
 	// mute for 10m0s - no medicine here
 	// ban for 1h0m0s - that is a scam
 }
+
+func ExampleRepetition() {
+	repetition := filters.Repetition(filters.RepetitionLimits{Window: time.Minute, Own: 2})
+	say(repetition, "Buy my records!")
+	say(repetition, "BUY MY RECORDS")
+	say(repetition, "buy my recooords 123")
+	say(repetition, "or don't")
+	// Output:
+	// said: Buy my records!
+	// said: BUY MY RECORDS
+	// refuse - you have just said that; say it again in 30 seconds
+	// said: or don't
+}

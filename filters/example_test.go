@@ -82,3 +82,14 @@ func ExampleRepetition() {
 	// refuse - you have just said that; say it again in 30 seconds
 	// said: or don't
 }
+
+func ExampleLinks() {
+	links := filters.Links(filters.LinkLimits{Newcomer: 10 * time.Minute, Allowed: []string{"go.dev"}})
+	say(links, "it is in file.go, since v1.2.3")
+	say(links, "read https://pkg.go.dev/io first")
+	say(links, "win at hxxp://evil[.]example/x")
+	// Output:
+	// said: it is in file.go, since v1.2.3
+	// said: read https://pkg.go.dev/io first
+	// hold - somebody new may not say links yet; a moderator will look at this
+}

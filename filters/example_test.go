@@ -93,3 +93,18 @@ func ExampleLinks() {
 	// said: read https://pkg.go.dev/io first
 	// hold - somebody new may not say links yet; a moderator will look at this
 }
+
+func ExampleChain() {
+	path := wordFile("rewrite: damn\n")
+	defer os.RemoveAll(filepath.Dir(path))
+	words, err := filters.Words(path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	chain := filters.Chain(words, filters.Links(filters.LinkLimits{Refuse: true}))
+	say(chain, "damn, where are my keys?")
+	say(chain, "damn, all about it is at www.evil.example")
+	// Output:
+	// said: ****, where are my keys?
+	// refuse - no links in the first 10 minutes, please
+}

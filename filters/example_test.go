@@ -94,6 +94,22 @@ func ExampleLinks() {
 	// hold - somebody new may not say links yet; a moderator will look at this
 }
 
+func ExampleStrikes() {
+	links := filters.Links(filters.LinkLimits{Refuse: true})
+	strikes := filters.Strikes(links, filters.Ladder{Steps: []filters.Step{
+		{Decision: chatroom.DecisionRefuse},
+		{Decision: chatroom.DecisionMute, For: 10 * time.Minute},
+		{Decision: chatroom.DecisionKick},
+	}})
+	for range 3 {
+		say(strikes, "look at evil.com")
+	}
+	// Output:
+	// refuse - no links in the first 10 minutes, please; this is a warning; the next time you are muted for 10 minutes
+	// mute for 10m0s - no links in the first 10 minutes, please
+	// kick - no links in the first 10 minutes, please
+}
+
 func ExampleChain() {
 	path := wordFile("rewrite: damn\n")
 	defer os.RemoveAll(filepath.Dir(path))

@@ -9,6 +9,8 @@ func PeopleIn(f chatroom.Filter) int {
 	switch f := f.(type) {
 	case *repetition:
 		return len(f.people.seats)
+	case *strikes:
+		return len(f.people.seats)
 	}
 	panic("not one that remembers people")
 }

@@ -1,5 +1,13 @@
 package filters_test
 
+import (
+	"testing"
+	"time"
+
+	"example.com/chatroom"
+	"example.com/chatroom/filters"
+)
+
 // badWords is a list such as rooms have, with words that stand in others.
 const badWords = `
 ass
@@ -60,4 +68,28 @@ var ordinary = []string{
 	"WHAT A GOAL!!!", "nooooo way", "sooooo good", "zzzzz", "wwwwww", "aaaaaaah", "I am at the pub", "is it just me . or is it slow",
 	"my IBAN ends in 4711", "meet me in room 1234 at 5678", "titanic, titled, entitled, competition", "that's cumulative; document the circumference",
 	"go to the shell, hello, othello", "analog cockpit peacock", "Matsushita made it", "raspberry raccoon cocoon", "spammy? spamalot is a musical", "grape drape rapeseed",
+}
+
+func TestOrdinaryLinesPass(t *testing.T) {
+	list := words(t, badWords)
+	for i, line := range ordinary {
+		f := filters.Strikes(filters.Chain(list, filters.Links(filters.LinkLimits{}), filters.Repetition(filters.RepetitionLimits{})), filters.Ladder{})
+		if v := review(t, f, from(i, line)); v.Decision != chatroom.DecisionAllow {
+			t.Errorf("%q: %+v", line, v)
+		}
+	}
+	if len(ordinary) < 60 {
+		t.Errorf("only %d lines", len(ordinary))
+	}
+}
+
+// A conversation is the same lines in a row, some of them by one person, and all again after some time.
+func TestAnOrdinaryConversationPasses(t *testing.T) {
+	f := filters.Chain(words(t, badWords), filters.Links(filters.LinkLimits{}), filters.Repetition(filters.RepetitionLimits{}))
+	for i := range 5 * len(ordinary) {
+		d := later(from(i%7, ordinary[i%len(ordinary)]), time.Duration(i)*2*time.Second)
+		if v := review(t, f, d); v.Decision != chatroom.DecisionAllow {
+			t.Errorf("%q: %+v", d.Text, v)
+		}
+	}
 }

@@ -54,7 +54,7 @@ const (
 // A Verdict is what a Filter says about a Draft. The zero Verdict allows it.
 type Verdict struct {
 	Decision Decision
-	Text     string        // with DecisionRewrite
+	Text     string        // with DecisionRewrite; with DecisionHold what is held, if not the draft's text
 	Reason   string        // for the speaker, and for the room where it concerns the room
 	For      time.Duration // with DecisionMute and DecisionBan: how long. Zero means an hour: a filter gives nothing for ever
 

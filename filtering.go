@@ -151,6 +151,9 @@ func (s *server) apply(ctx context.Context, m *member, f *filtering, d Draft, v 
 		if r == nil || cmd.Verb == VerbTopic {
 			break // nobody reads what is private, and a topic can be tried again
 		}
+		if text, err := cleanText(v.Text, s.limits.TextBytes); err == nil {
+			d.Text = text
+		}
 		return s.hold(f, d, v, cmd, r)
 	case DecisionMute:
 		punish.Verb = VerbMute

@@ -115,12 +115,12 @@ func TestARemovedBanLeavesNoKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, want := range []int{1, 0} {
+	for _, want := range []int{len(chatroom.NickKeys("carl")), 0} {
 		var keys int
 		if err := bans.DB.QueryRow("SELECT count(*) FROM ban_keys").Scan(&keys); err != nil || keys != want {
 			t.Errorf("there are %d keys, not %d; %v", keys, want, err)
 		}
-		if want == 1 {
+		if want > 0 {
 			if err := bans.Remove(t.Context(), "1"); err != nil {
 				t.Fatal(err)
 			}

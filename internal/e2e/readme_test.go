@@ -32,8 +32,8 @@ func TestProgramsOfTheReadmeCompile(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks, commands := goBlock.FindAllSubmatch(readme, -1), command.FindAllSubmatch(readme, -1)
-	if len(blocks) != 2 || len(commands) != 2 {
-		t.Fatalf("found %d programs and %d commands to import a checkout, want 2 and 2", len(blocks), len(commands))
+	if len(blocks) != 4 || len(commands) != 2 {
+		t.Fatalf("found %d programs and %d commands to import a checkout, want 4 and 2", len(blocks), len(commands))
 	}
 
 	dir := t.TempDir()

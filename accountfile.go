@@ -27,12 +27,13 @@ type account struct {
 type accountSet struct {
 	lines []string // those after the header, comments too
 	byKey map[string]account
-	keys  []string // of byKey, which are folded names; sorted
+	keys  []string          // of byKey, which are folded names; sorted
+	alike map[string]string // names by what nicks that look like them have in common
 }
 
 // parseAccounts reads a file of accounts. Its errors name the line and hold nothing of a hash.
 func parseAccounts(data string) (*accountSet, error) {
-	s := &accountSet{byKey: make(map[string]account)}
+	s := &accountSet{byKey: make(map[string]account), alike: make(map[string]string)}
 	if strings.TrimSpace(data) == "" {
 		return s, nil
 	}
@@ -57,6 +58,11 @@ func parseAccounts(data string) (*accountSet, error) {
 		}
 		a.line = i
 		s.byKey[key] = a
+		for _, alike := range NickKeys(a.Name) {
+			if s.alike[alike] == "" {
+				s.alike[alike] = a.Name
+			}
+		}
 	}
 	s.keys = slices.Sorted(maps.Keys(s.byKey))
 	return s, nil
@@ -75,6 +81,19 @@ func parseAccount(line string) (a account, err error) {
 	}
 	a.hash, err = parseHash(fields[2])
 	return a, err
+}
+
+// owner returns the account that a nick belongs to, or looks like it does; empty if there is none.
+func (s *accountSet) owner(nick string) string {
+	if a, ok := s.byKey[fold(nick)]; ok {
+		return a.Name
+	}
+	for _, key := range NickKeys(nick) {
+		if name := s.alike[key]; name != "" {
+			return name
+		}
+	}
+	return ""
 }
 
 // with returns the text of a file that has a too, in place of the account of that name if any.

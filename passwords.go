@@ -84,7 +84,7 @@ func Passwords(path string) (*PasswordFile, error) {
 func (f *PasswordFile) Authenticate(ctx context.Context, req AuthRequest) (Identity, error) {
 	accounts, _ := f.current()
 	if req.Current != nil {
-		return renamed(req, accounts.byKey[fold(req.Nick)].Name)
+		return renamed(req, accounts.owner(req.Nick))
 	}
 	name := cmp.Or(req.Account, req.Nick)
 	a, known := accounts.byKey[fold(name)]
@@ -92,6 +92,8 @@ func (f *PasswordFile) Authenticate(ctx context.Context, req AuthRequest) (Ident
 	case req.Secret != "":
 	case known || req.Account != "":
 		return Identity{}, ErrPasswordRequired
+	case accounts.owner(req.Nick) != "":
+		return Identity{}, notYours(req.Nick)
 	default:
 		return Identity{}, ErrNoAccount
 	}
@@ -109,7 +111,7 @@ func (f *PasswordFile) Authenticate(ctx context.Context, req AuthRequest) (Ident
 	if a = accounts.byKey[fold(name)]; !ok || a.hash != hash {
 		return Identity{}, ErrUnauthorized
 	}
-	if owner := accounts.byKey[fold(req.Nick)].Name; owner != "" && owner != a.Name {
+	if owner := accounts.owner(req.Nick); owner != "" && owner != a.Name {
 		return Identity{}, notYours(req.Nick)
 	}
 	return Identity{Nick: req.Nick, Account: a.Name, Role: a.Role}, nil
@@ -147,7 +149,7 @@ func renamed(req AuthRequest, owner string) (Identity, error) {
 }
 
 func notYours(nick string) error {
-	return &Error{Code: CodeDenied, Text: nick + " belongs to an account; log in to it to be called so"}
+	return &Error{Code: CodeDenied, Text: nick + " belongs to an account, or looks like one that does; log in to be called so"}
 }
 
 // Set adds an account, or gives it another password and role. It returns once the file would

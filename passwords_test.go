@@ -85,6 +85,9 @@ func TestPasswordsSayWhoMayJoin(t *testing.T) {
 		{"by account with a wrong one", chatroom.AuthRequest{Nick: "bob", Account: "ann", Secret: "bob's"}, chatroom.Identity{}, chatroom.ErrUnauthorized},
 		{"under another account's nick", chatroom.AuthRequest{Nick: "BOB", Account: "ann", Secret: "correct"}, chatroom.Identity{}, chatroom.ErrDenied},
 		{"unknown nick", chatroom.AuthRequest{Nick: "guest"}, chatroom.Identity{}, chatroom.ErrNoAccount},
+		{"what looks like an account's nick", chatroom.AuthRequest{Nick: "\u0430nn"}, chatroom.Identity{}, chatroom.ErrDenied},
+		{"what looks like another account's nick", chatroom.AuthRequest{Nick: "b\u043eb", Account: "ann", Secret: "correct"}, chatroom.Identity{}, chatroom.ErrDenied},
+		{"guest's rename to what looks like an account's nick", chatroom.AuthRequest{Nick: "\u0430nn", Current: &guest}, chatroom.Identity{}, chatroom.ErrDenied},
 		{"unknown nick with a password", chatroom.AuthRequest{Nick: "guest", Secret: "correct"}, chatroom.Identity{}, chatroom.ErrUnauthorized},
 		{"unknown account with a password", chatroom.AuthRequest{Nick: "ann", Account: "y", Secret: "correct"}, chatroom.Identity{}, chatroom.ErrUnauthorized},
 

@@ -2,6 +2,7 @@ package chatroom_test
 
 import (
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,11 +43,14 @@ func builtIn(others ...chatroom.Front) chatroom.Option {
 var clockFront = chatroom.TextFront{Home: "lobby", Location: time.UTC}
 
 // call connects to the server.
-func call(t testing.TB, srv chatroom.Server) *caller {
+func call(t testing.TB, srv chatroom.Server) *caller { return callFrom(t, srv, "") }
+
+// callFrom connects to the server from that IP address, or over a pipe that has none if it is empty.
+func callFrom(t testing.TB, srv chatroom.Server, addr string) *caller {
 	near, far := net.Pipe()
 	c := &caller{t: t, conn: near}
 	var running sync.WaitGroup
-	running.Go(func() { _ = srv.ServeConn(t.Context(), far) }) // how it ended is seen on the pipe
+	running.Go(func() { _ = srv.ServeConn(t.Context(), from(far, addr)) }) // how it ended is seen on the pipe
 	running.Go(c.listen)
 	t.Cleanup(func() {
 		near.Close()
@@ -54,6 +58,21 @@ func call(t testing.TB, srv chatroom.Server) *caller {
 	})
 	return c
 }
+
+// from returns conn as one that comes from that IP address, unless it is empty.
+func from(conn net.Conn, addr string) net.Conn {
+	if addr == "" {
+		return conn
+	}
+	return addressed{conn, net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(addr), 4000))}
+}
+
+type addressed struct {
+	net.Conn
+	addr net.Addr
+}
+
+func (a addressed) RemoteAddr() net.Addr { return a.addr }
 
 func (c *caller) listen() {
 	buf := make([]byte, 4096)

@@ -109,12 +109,14 @@ func readArchive(t testing.TB, file string) (comment string, sections map[string
 	return comment, sections
 }
 
-// setUp returns the options that a transcript's section "server" asks for, a line each.
-func setUp(t testing.TB, section string) []chatroom.Option {
+// setUp returns the options that a transcript's section "server" asks for, a line each, and the
+// addresses that its peers connect from.
+func setUp(t testing.TB, section string) (opts []chatroom.Option, addrs map[string]string) {
 	t.Helper()
 	var limits chatroom.Limits
-	var opts []chatroom.Option
 	var bans []chatroom.Ban
+	users := make(users)
+	addrs = make(map[string]string)
 	for line := range strings.Lines(section) {
 		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 		n, _ := strconv.Atoi(rest) // zero where there is no number
@@ -137,26 +139,65 @@ func setUp(t testing.TB, section string) []chatroom.Option {
 			bans = append(bans, chatroom.Ban{ID: nick, Kind: chatroom.BanNick, Value: nick, Reason: reason})
 		case "password":
 			nick, secret, _ := strings.Cut(rest, " ")
-			opts = append(opts, chatroom.WithAuthenticator(passwordFor(nick, secret)))
+			users[nick] = user{role: chatroom.RoleModerator, secret: secret}
+		case "role": // NICK ROLE: who has an account of that name, and needs no password
+			nick, name, _ := strings.Cut(rest, " ")
+			u := user{}
+			if err := u.role.UnmarshalText([]byte(name)); err != nil {
+				t.Fatal(err)
+			}
+			users[nick] = u
+		case "addr": // PEER ADDRESS: where a peer connects from
+			name, addr, _ := strings.Cut(rest, " ")
+			addrs[name] = addr
+		case "filter", "dry-filter": // DECISION WORD [REASON]: what becomes of texts with the word
+			f := strings.SplitN(rest, " ", 3)
+			step := chatroom.FilterStep{Name: "words", Filter: wordFilter(f[1], chatroom.Verdict{
+				Decision: chatroom.Decision(f[0]), Reason: strings.Join(f[2:], ""), Rule: f[1], Text: "***",
+			})}
+			step.Dry = word == "dry-filter"
+			opts = append(opts, chatroom.WithFilter(step))
+		case "plaintext-secrets":
+			opts = append(opts, chatroom.WithPlaintextSecrets())
 		default:
 			t.Fatalf("section server: %q is no setting", line)
 		}
 	}
-	return append(opts, chatroom.WithLimits(limits), chatroom.WithBanStore(chatroom.MemoryBans(bans...)))
+	opts = append(opts, chatroom.WithLimits(limits), chatroom.WithBanStore(chatroom.MemoryBans(bans...)), chatroom.WithAuthenticator(users))
+	return opts, addrs
 }
 
-// passwordFor lets nick in with that password only, as a moderator, and everybody else without one.
-func passwordFor(nick, secret string) chatroom.Authenticator {
-	return chatroom.AuthenticatorFunc(func(_ context.Context, req chatroom.AuthRequest) (chatroom.Identity, error) {
-		switch {
-		case req.Nick != nick:
-			return chatroom.Identity{Nick: req.Nick}, nil
-		case req.Secret == "":
-			return chatroom.Identity{}, chatroom.ErrPasswordRequired
-		case req.Secret != secret:
-			return chatroom.Identity{}, chatroom.ErrUnauthorized
+// The users of a transcript's server, by nick, which is their account too. Everybody else is a guest.
+type users map[string]user
+
+type user struct {
+	role   chatroom.Role
+	secret string // none is needed if it is empty
+}
+
+func (u users) Authenticate(_ context.Context, req chatroom.AuthRequest) (chatroom.Identity, error) {
+	if req.Current != nil {
+		return chatroom.Identity{Nick: req.Nick, Account: req.Current.Account, Role: req.Current.Role}, nil
+	}
+	known, ok := u[req.Nick]
+	switch {
+	case !ok:
+		return chatroom.Identity{Nick: req.Nick}, nil
+	case known.secret != "" && req.Secret == "":
+		return chatroom.Identity{}, chatroom.ErrPasswordRequired
+	case known.secret != req.Secret:
+		return chatroom.Identity{}, chatroom.ErrUnauthorized
+	}
+	return chatroom.Identity{Nick: req.Nick, Account: req.Nick, Role: known.role}, nil
+}
+
+// wordFilter has one verdict on every text with that word in it.
+func wordFilter(word string, v chatroom.Verdict) chatroom.Filter {
+	return chatroom.FilterFunc(func(_ context.Context, d chatroom.Draft) (chatroom.Verdict, error) {
+		if !strings.Contains(d.Text, word) {
+			return chatroom.Verdict{}, nil
 		}
-		return chatroom.Identity{Nick: nick, Account: nick, Role: chatroom.RoleModerator}, nil
+		return v, nil
 	})
 }
 
@@ -166,6 +207,8 @@ type stage struct {
 	srv     chatroom.Server
 	names   []string // in the order they connected
 	callers map[string]*caller
+	addrs   map[string]string // where they connect from
+	acts    []string          // the ids of the acts so far
 	out     strings.Builder
 }
 
@@ -178,7 +221,8 @@ var (
 
 // replay carries out the parts of the peers and returns the whole conversation.
 func replay(t testing.TB, server, conversation string) string {
-	s := &stage{t: t, srv: hostBubble(t, setUp(t, server)...), callers: make(map[string]*caller)}
+	opts, addrs := setUp(t, server)
+	s := &stage{t: t, srv: hostBubble(t, opts...), callers: make(map[string]*caller), addrs: addrs}
 	for line := range strings.Lines(conversation) {
 		line = strings.TrimSuffix(line, "\n")
 		if heard.MatchString(line) {
@@ -196,7 +240,7 @@ func (s *stage) act(line string) {
 		return
 	}
 	if m := spoken.FindStringSubmatch(line); m != nil {
-		s.caller(m[1]).send(m[2])
+		s.caller(m[1]).send(actName.ReplaceAllStringFunc(m[2], s.actID))
 		return
 	}
 	if line == "(the server shuts down)" {
@@ -241,7 +285,7 @@ func (s *stage) act(line string) {
 // caller returns who has that name, who connects now if need be.
 func (s *stage) caller(name string) *caller {
 	if s.callers[name] == nil {
-		s.callers[name] = call(s.t, s.srv)
+		s.callers[name] = callFrom(s.t, s.srv, s.addrs[name])
 		s.names = append(s.names, name)
 	}
 	return s.callers[name]
@@ -254,8 +298,37 @@ func (s *stage) forget(name string) {
 
 var random = regexp.MustCompile(`"(epoch|session)":"[A-Z2-7]{26,}"`)
 
+// Ids of acts are random. They are called ACT1, ACT2 and so on, in the order of the acts.
+var actName = regexp.MustCompile(`\bACT\d+\b`)
+
+// actID returns the id that an act's name stands for.
+func (s *stage) actID(name string) string {
+	n, _ := strconv.Atoi(strings.TrimPrefix(name, "ACT"))
+	if n < 1 || n > len(s.acts) {
+		s.t.Fatalf("there is no %s yet", name)
+	}
+	return s.acts[n-1]
+}
+
+// learnActs learns the ids of the acts so far, and returns what replaces them by their names.
+func (s *stage) learnActs() *strings.Replacer {
+	over, cancel := context.WithCancel(s.t.Context())
+	cancel()
+	s.acts = nil
+	var pairs []string
+	for rec := range s.srv.Audits(over) { // what there is, without waiting for more
+		if !slices.Contains(s.acts, rec.ID) {
+			s.acts = append(s.acts, rec.ID)
+			pairs = append(pairs, rec.ID, fmt.Sprintf("ACT%d", len(s.acts)))
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
+
 // listen writes down what everybody has heard.
 func (s *stage) listen() {
+	synctest.Wait()
+	acts := s.learnActs()
 	for _, name := range slices.Clone(s.names) {
 		c := s.callers[name]
 		for line := range strings.Lines(c.hear()) {
@@ -267,7 +340,7 @@ func (s *stage) listen() {
 				key, _, _ := strings.Cut(field, ":")
 				return key + `:"` + strings.ToUpper(strings.Trim(key, `"`)) + `"`
 			})
-			fmt.Fprintln(&s.out, strings.TrimRight(name+"< "+text, " "))
+			fmt.Fprintln(&s.out, strings.TrimRight(name+"< "+acts.Replace(text), " "))
 		}
 		if c.gone() {
 			fmt.Fprintf(&s.out, "(%s is disconnected)\n", name)

@@ -256,7 +256,7 @@ func (s *server) decide(_ context.Context, a actor, cmd Command) (Event, error) 
 func (s *server) tellAuthor(d Draft, text string) {
 	for _, m := range s.everybody() {
 		if m.number == d.Member {
-			m.post(&Event{Kind: KindNotice, Time: now(), Text: text + "."})
+			m.post(&Event{Kind: KindNotice, Time: now(), Text: withStop(text)})
 		}
 	}
 }

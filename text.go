@@ -90,13 +90,13 @@ func (t *typist) join(ctx context.Context) error {
 		if !ok {
 			return err
 		}
-		question = refused.Text + ".\n" + askNick
+		question = withStop(refused.Text) + "\n" + askNick
 		answer, req.Secret = &req.Nick, ""
 		if refused.Code == CodePasswordRequired {
 			question, answer = askPassword, &req.Secret
 		}
 		if endsHandshake(refused) || tries == maxTries {
-			_, _ = io.WriteString(t.c, refused.Text+". Goodbye.\n") // it is hung up on either way
+			_, _ = io.WriteString(t.c, withStop(refused.Text)+" Goodbye.\n") // it is hung up on either way
 			return err
 		}
 	}
@@ -181,17 +181,20 @@ func (f TextFront) AppendEvent(dst []byte, e *Event) []byte {
 		if e.Ordered() {
 			break
 		}
-		for line := range strings.SplitSeq(e.Text, "\n") {
+		for line := range strings.SplitSeq(capital(e.Text), "\n") {
 			dst = append(append(append(dst, "--- "...), line...), '\n')
 		}
 		return dst
 	case KindError:
-		return fmt.Appendf(dst, "!!! %s.\n", e.Err.Text)
+		if e.Err.Code == CodeHeld { // which is no refusal
+			return fmt.Appendf(dst, "--- %s\n", withStop(capital(e.Err.Text)))
+		}
+		return fmt.Appendf(dst, "!!! %s\n", withStop(e.Err.Text))
 	case KindBye:
 		if e.Err.Text == "" || e.Err.Code == CodeClosed {
 			return append(dst, "--- Goodbye.\n"...)
 		}
-		return fmt.Appendf(dst, "--- Goodbye: %s.\n", e.Err.Text)
+		return fmt.Appendf(dst, "--- Goodbye: %s\n", withStop(e.Err.Text))
 	case KindPong:
 		return append(dst, "--- pong\n"...)
 	case KindPreview, KindBans, KindActs, KindHeld, KindHold:

@@ -3,8 +3,11 @@ package chatroom
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // How people are told of moderation.
@@ -29,7 +32,7 @@ func (f TextFront) actWords(dst *[]byte, e *Event) bool {
 		if a.Every == 0 {
 			say("%s ended slow mode", who)
 		} else {
-			say("%s set slow mode: one message every %v%s", who, a.Every, f.until(a.Until))
+			say("%s set slow mode: one message every %s%s", who, span(a.Every), f.until(a.Until))
 		}
 	case KindLock:
 		to := "everybody new"
@@ -46,15 +49,16 @@ func (f TextFront) actWords(dst *[]byte, e *Event) bool {
 	case KindRestore:
 		say("%s brought %s of %s back", who, messages(len(a.Seqs)), e.Nick)
 	case KindAct:
-		say("done: %s", strings.TrimSpace(string(a.Verb)+" "+cmp.Or(e.Nick, a.Target))+f.until(a.Until))
+		what := cmp.Or(e.Nick, a.Target)
+		if strings.Contains(a.Undoes, " ") {
+			what = a.Undoes // several acts, of which Target is but one
+		}
+		say("done (%s): %s", a.ID, strings.TrimSpace(string(a.Verb)+" "+what)+f.until(a.Until))
 	default:
 		return false
 	}
 	if a.Reason != "" {
 		say(": %s", a.Reason)
-	}
-	if e.Kind == KindAct {
-		say(" (%s)", a.ID)
 	}
 	return true
 }
@@ -94,10 +98,16 @@ func (f TextFront) appendReport(dst []byte, e *Event) []byte {
 			line("It would hit %s.", nickList(r.Hits, r.Count))
 		}
 		if len(r.Left) > 0 {
-			line("Of those who left, it is on %s.", nickList(r.Left, len(r.Left)))
+			var left []MemberInfo // once each, however often they came
+			for _, m := range r.Left {
+				if !slices.ContainsFunc(left, func(l MemberInfo) bool { return l.Nick == m.Nick }) {
+					left = append(left, m)
+				}
+			}
+			line("Of those who left, it is on %s.", nickList(left, len(left)))
 		}
 		for _, note := range r.Notes {
-			line("%s.", note)
+			line("%s.", capital(note))
 		}
 		return dst
 	case KindBans:
@@ -112,7 +122,11 @@ func (f TextFront) appendReport(dst []byte, e *Event) []byte {
 		shown = len(r.Acts)
 	case KindHeld, KindHold:
 		for _, h := range r.Held {
-			line("held %s in %s <%s> %s (%s)", h.ID, h.Room, h.From, h.Text, cmp.Or(h.Reason, h.Filter))
+			from := "<" + h.From + ">"
+			if h.Verb == VerbAction {
+				from = "* " + h.From
+			}
+			line("held %s in %s %s %s (%s)", h.ID, h.Room, from, h.Text, cmp.Or(h.Reason, h.Filter))
 		}
 		if shown = len(r.Held); e.Kind == KindHold {
 			line("/approve or /reject it.")
@@ -142,16 +156,54 @@ func (f TextFront) banWords(b *Ban) string {
 }
 
 func (f TextFront) auditWords(a *Audit) string {
-	text := fmt.Sprintf("%s %s %s: %s %s", a.ID, f.moment(a.Time), cmp.Or(a.By, "the program"), a.Verb, cmp.Or(a.Target, a.Room))
+	text := fmt.Sprintf("%s %s %s: %s %s", a.ID, f.moment(a.Time), cmp.Or(a.By, "the server"), a.Verb, cmp.Or(a.Target, a.Room))
 	if a.Undoes != "" {
 		text += " (" + a.Undoes + ")"
+	}
+	if a.Role != "" {
+		text += " to " + a.Role
+	}
+	if a.Every != 0 {
+		text += " every " + span(seconds(a.Every))
 	}
 	text += f.until(a.Until)
 	if a.Dry {
 		text += " (dry)"
 	}
+	if a.Verb == VerbTopic && a.Text != "" {
+		text += ": " + a.Text
+	}
 	if a.Reason != "" {
 		text += ": " + a.Reason
 	}
 	return text
+}
+
+// span tells how long d is as people type it: 1h, and not 1h0m0s.
+func span(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// withStop returns text with a full stop, unless it ends as a sentence does.
+func withStop(text string) string {
+	if last, _ := utf8.DecodeLastRuneInString(text); strings.ContainsRune(".!?…", last) {
+		return text
+	}
+	return text + "."
+}
+
+// capital returns text with a capital letter at its beginning.
+func capital(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	if size == 0 {
+		return ""
+	}
+	return string(unicode.ToUpper(first)) + text[size:]
 }

@@ -34,8 +34,7 @@ func parseBan(v Verb) func(string) (Command, bool) {
 
 // setWho makes a nick the person, and anything else a target.
 func (c *Command) setWho(word string) {
-	kind, _, err := ParseTarget(word)
-	if err == nil && (kind != BanNick || strings.Contains(word, ":")) {
+	if kind, _ := cutKind(word); kind != BanNick || strings.Contains(word, ":") {
 		c.Target = word
 		return
 	}

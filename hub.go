@@ -132,10 +132,10 @@ func (r *room) paceLocked(s *seat, kind Kind) error {
 	at := time.Now()
 	every := r.mode.slowness(at)
 	if wait := every - at.Sub(s.spoke); wait > 0 {
-		wait = wait.Truncate(time.Second) + time.Second
+		wait = (wait + time.Second - 1).Truncate(time.Second)
 		return &Error{
 			Code: CodeRateLimited, Retry: RetryLater, After: wait,
-			Text: fmt.Sprintf("slow mode: one message every %v; wait %v more", every, wait),
+			Text: fmt.Sprintf("slow mode: one message every %s; wait %s more", span(every), span(wait)),
 		}
 	}
 	s.spoke = at

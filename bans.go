@@ -532,7 +532,7 @@ func (s *server) listBans(ctx context.Context, _ actor, cmd Command) (Event, err
 	}
 	at := time.Now()
 	all = slices.DeleteFunc(all, func(b Ban) bool { return b.Expired(at) || !is(&b) })
-	slices.SortStableFunc(all, func(a, b Ban) int { return b.Created.Compare(a.Created) })
+	slices.SortFunc(all, func(a, b Ban) int { return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.ID, b.ID)) })
 	report := &Report{Bans: all[:min(len(all), maxShown)], Count: len(all)}
 	return Event{Kind: KindBans, ID: cmd.ID, Time: now(), Report: report}, nil
 }

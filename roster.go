@@ -287,6 +287,9 @@ func leaveText(reason *Error) string {
 
 // rename gives m another nick, in all its rooms.
 func (s *server) rename(ctx context.Context, m *member, nick, id string) (Event, error) {
+	if err := m.muted(); err != nil {
+		return Event{}, err // a nick says something too, and a mute may be on the nick alone
+	}
 	nick, err := ValidNick(nick)
 	if err != nil {
 		return Event{}, err

@@ -66,14 +66,18 @@ func (s *server) door(ctx context.Context, sub Subject) (mute *Ban, err error) {
 		return nil, err
 	}
 	if ban != nil {
-		return nil, bannedError(ban)
+		return nil, bannedError(ban, "")
 	}
 	return mute, nil
 }
 
-// bannedError is what somebody is told whom b is on.
-func bannedError(b *Ban) *Error {
+// bannedError is what somebody is told whom b is on, which was given just now by whoever is called
+// by, if that is known.
+func bannedError(b *Ban, by string) *Error {
 	text := "you are banned"
+	if by != "" {
+		text += " by " + by
+	}
 	if !b.Expires.IsZero() {
 		text += " until " + b.Expires.UTC().Format(untilFormat)
 	}
@@ -363,7 +367,8 @@ func (s *server) execute(ctx context.Context, a actor, cmd Command, bans []Ban, 
 		}
 		switch {
 		case cmd.Verb == VerbBan && ban != nil:
-			m.expel(bannedError(ban), t.on(info.Nick))
+			by, _ := a.from()
+			m.expel(bannedError(ban, by), t.on(info.Nick))
 			gone = append(gone, m)
 		case cmd.Verb == VerbMute && mute != nil:
 			m.mute.Store(mute)
@@ -407,7 +412,7 @@ func (s *server) recheck(ctx context.Context, a actor) {
 		switch {
 		case ban != nil:
 			act := &Act{ID: ban.ID, Verb: VerbBan, Reason: ban.Reason, Until: ban.Expires}
-			m.expel(bannedError(ban), a.telling(Command{}, KindBan, sub.Nick, act))
+			m.expel(bannedError(ban, ""), a.telling(Command{}, KindBan, sub.Nick, act))
 		case silent && was == nil:
 			act := &Act{ID: mute.ID, Verb: VerbMute, Reason: mute.Reason, Until: mute.Expires}
 			s.tellRoomsOf(m, a.telling(Command{}, KindMute, sub.Nick, act))

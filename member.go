@@ -170,12 +170,13 @@ func (m *member) last(s *seat, upto int64) {
 // called under a roster's lock.
 func (m *member) end(reason *Error) { m.expel(reason, nil) }
 
-// expel is end by an act, of which the member's rooms are told by t.
-func (m *member) expel(reason *Error, t *telling) {
+// expel is end by an act, of which the member's rooms are told by t. It reports whether the member had
+// not ended before.
+func (m *member) expel(reason *Error, t *telling) bool {
 	m.mu.Lock()
 	if m.reason != nil {
 		m.mu.Unlock()
-		return
+		return false
 	}
 	m.reason, m.expelled = reason, t
 	if reason.Code == CodeTooSlow {
@@ -192,6 +193,7 @@ func (m *member) expel(reason *Error, t *telling) {
 	m.srv.stats.ended(reason.Code)
 	go m.leave()
 	m.poke()
+	return true
 }
 
 // unhookLocked takes what a member in process has yet to receive out of its rooms' logs, which

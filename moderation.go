@@ -213,13 +213,6 @@ func (t *telling) in(r *room) {
 	r.deliver()
 }
 
-// told reports whether a room was told.
-func (t *telling) told() bool {
-	t.ack.mu.Lock()
-	defer t.ack.mu.Unlock()
-	return t.ack.told
-}
-
 // finish returns the event that acknowledges the act.
 func (t *telling) finish() Event {
 	t.ack.mu.Lock()
@@ -255,9 +248,9 @@ func (s *server) kick(_ context.Context, a actor, cmd Command) (Event, error) {
 	if a.member != nil {
 		text += " by " + a.name
 	}
-	m.expel(&Error{Code: CodeKicked, Text: withReason(text, cmd.Reason), Ref: act.ID}, t)
+	expelled := m.expel(&Error{Code: CodeKicked, Text: withReason(text, cmd.Reason), Ref: act.ID}, t)
 	<-m.left
-	if !t.told() {
+	if !expelled {
 		return Event{}, noSuchNick(cmd.Nick) // it left just then
 	}
 	s.audit(a, Audit{ID: act.ID, Verb: VerbKick, Target: info.Nick, Reason: cmd.Reason, Hit: []MemberInfo{info}}, nil)

@@ -154,7 +154,9 @@ func (s *server) ban(ctx context.Context, a actor, cmd Command) (Event, error) {
 		ID: id, Verb: cmd.Verb, Target: cmp.Or(nick, act.Target), Reason: cmd.Reason, Note: cmd.Note,
 		Until: act.Until, Bans: st.bans, Hit: hit,
 	}
-	s.audit(a, rec, func(ctx context.Context, a actor, undo *Act) error { return s.lift(ctx, a, st.bans, undo) })
+	s.audit(a, rec, func(ctx context.Context, a actor, undo *Act) error {
+		return s.lift(ctx, a, st.bans, a.telling(Command{}, KindUnmute, "", undo))
+	})
 	for _, note := range st.notes {
 		a.tell(note + ".")
 	}
@@ -347,7 +349,7 @@ func (s *server) unstore(ctx context.Context, bans []Ban) (err error) {
 // execute applies what was stored to those who are here, and returns them.
 func (s *server) execute(ctx context.Context, a actor, cmd Command, bans []Ban, t *telling) []MemberInfo {
 	if cmd.Verb == VerbAllow {
-		s.recheck(ctx, a)
+		s.recheck(ctx, a, nil)
 		return nil
 	}
 	var hit []MemberInfo
@@ -396,8 +398,9 @@ func (s *server) everybody() []*member {
 	return all
 }
 
-// recheck looks everybody up anew: who is banned by now is ended, who is muted may not speak.
-func (s *server) recheck(ctx context.Context, a actor) {
+// recheck looks everybody up anew: who is banned by now is ended, who is muted may not speak. Rooms
+// are told with t of those who may speak again, if it is by that act, and else of their mute.
+func (s *server) recheck(ctx context.Context, a actor, t *telling) {
 	for _, m := range s.everybody() {
 		s.mu.Lock()
 		sub := m.subjectLocked()
@@ -417,7 +420,11 @@ func (s *server) recheck(ctx context.Context, a actor) {
 			act := &Act{ID: mute.ID, Verb: VerbMute, Reason: mute.Reason, Until: mute.Expires}
 			s.tellRoomsOf(m, a.telling(Command{}, KindMute, sub.Nick, act))
 		case !silent && was != nil && !was.Expired(at):
-			s.tellRoomsOf(m, a.telling(Command{}, KindUnmute, sub.Nick, &Act{ID: was.ID, Verb: VerbUnmute}))
+			over := t
+			if over == nil {
+				over = a.telling(Command{}, KindUnmute, "", &Act{ID: was.ID, Verb: VerbUnmute})
+			}
+			s.tellRoomsOf(m, over.on(sub.Nick))
 		}
 	}
 }
@@ -429,7 +436,8 @@ func (s *server) unban(ctx context.Context, a actor, cmd Command) (Event, error)
 		return Event{}, err
 	}
 	act := &Act{ID: s.newID(), Verb: cmd.Verb, Target: cmp.Or(cmd.Nick, cmd.Target, cmd.Ref), Reason: cmd.Reason}
-	if err := s.lift(ctx, a, bans, act); err != nil {
+	t := a.telling(cmd, KindUnmute, "", act)
+	if err := s.lift(ctx, a, bans, t); err != nil {
 		return Event{}, err
 	}
 	rec := Audit{ID: act.ID, Verb: cmd.Verb, Target: act.Target, Reason: cmd.Reason, Bans: bans}
@@ -437,19 +445,19 @@ func (s *server) unban(ctx context.Context, a actor, cmd Command) (Event, error)
 		if err := s.store(ctx, bans); err != nil {
 			return err
 		}
-		s.recheck(ctx, a)
+		s.recheck(ctx, a, nil)
 		return nil
 	})
-	return a.telling(cmd, KindAct, "", act).finish(), nil
+	return t.finish(), nil
 }
 
-// lift removes bans and lets those who were muted by them speak.
-func (s *server) lift(ctx context.Context, a actor, bans []Ban, _ *Act) error {
+// lift removes bans and lets those who were muted by them speak, which t tells.
+func (s *server) lift(ctx context.Context, a actor, bans []Ban, t *telling) error {
 	if err := s.unstore(ctx, bans); err != nil {
 		s.log.Error("ban not removed", "ban", bans[0].ID, "err", err)
 		return &Error{Code: CodeUnavailable, Text: "that did not stick: the ban store does not take it", Retry: RetryLater}
 	}
-	s.recheck(ctx, a)
+	s.recheck(ctx, a, t)
 	return nil
 }
 

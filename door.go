@@ -166,7 +166,7 @@ func (s *server) reloadBans() {
 		s.index.replace(bans)
 		s.bansGiven.Add(1)
 	}
-	s.recheck(s.base, actor{source: SourceServer, role: roleProgram})
+	s.recheck(s.base, actor{source: SourceServer, role: roleProgram}, nil)
 }
 
 // refresh asks what an account is now. Who has none any more is ended; another role is told.

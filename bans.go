@@ -82,8 +82,8 @@ func bannedError(b *Ban, by string) *Error {
 		text += " until " + b.Expires.UTC().Format(untilFormat)
 	}
 	return &Error{
-		Code: CodeBanned, Text: withReason(text, b.Reason) + " (ban " + b.ID + ")",
-		Retry: RetryNever, Ref: b.ID, Until: b.Expires,
+		Code: CodeBanned, Text: withReason(text, b.Reason) + " (ban " + actOf(b.ID) + ")",
+		Retry: RetryNever, Ref: actOf(b.ID), Until: b.Expires,
 	}
 }
 
@@ -95,7 +95,7 @@ func mutedError(b *Ban) *Error {
 	if !b.Expires.IsZero() {
 		text += " until " + b.Expires.UTC().Format(untilFormat)
 	}
-	return &Error{Code: CodeMuted, Text: withReason(text, b.Reason), Ref: b.ID, Until: b.Expires}
+	return &Error{Code: CodeMuted, Text: withReason(text, b.Reason), Ref: actOf(b.ID), Until: b.Expires}
 }
 
 // A sentence is a ban, a mute or an allowance before it is passed.

@@ -34,7 +34,7 @@ func parseBan(v Verb) func(string) (Command, bool) {
 
 // setWho makes a nick the person, and anything else a target.
 func (c *Command) setWho(word string) {
-	if kind, _ := cutKind(word); kind != BanNick || strings.Contains(word, ":") {
+	if strings.ContainsAny(word, "*?:/.") { // which no nick holds
 		c.Target = word
 		return
 	}

@@ -152,9 +152,11 @@ func setUp(t testing.TB, section string) (opts []chatroom.Option, addrs map[stri
 			addrs[name] = addr
 		case "filter", "dry-filter": // DECISION WORD [REASON]: what becomes of texts with the word
 			f := strings.SplitN(rest, " ", 3)
-			step := chatroom.FilterStep{Name: "words", Filter: wordFilter(f[1], chatroom.Verdict{
-				Decision: chatroom.Decision(f[0]), Reason: strings.Join(f[2:], ""), Rule: f[1], Text: "***",
-			})}
+			v := chatroom.Verdict{Decision: chatroom.Decision(f[0]), Reason: strings.Join(f[2:], ""), Rule: f[1]}
+			if v.Decision == chatroom.DecisionRewrite {
+				v.Text = "***"
+			}
+			step := chatroom.FilterStep{Name: "words", Filter: wordFilter(f[1], v)}
 			step.Dry = word == "dry-filter"
 			opts = append(opts, chatroom.WithFilter(step))
 		case "plaintext-secrets":

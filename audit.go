@@ -88,7 +88,13 @@ func (s *server) audit(a actor, rec Audit, back revert) {
 		entry.member = a.member.number
 	}
 	s.acts.add(entry, rec)
-	s.log.Info("act", "verb", rec.Verb, "act", rec.ID, "source", rec.Source, "by", rec.By, "target", rec.Target, "reason", rec.Reason)
+	attrs := []any{"verb", rec.Verb, "act", rec.ID, "source", rec.Source}
+	for _, attr := range [][2]string{{"by", rec.By}, {"target", rec.Target}, {"room", rec.Room}, {"reason", rec.Reason}} {
+		if attr[1] != "" {
+			attrs = append(attrs, attr[0], attr[1])
+		}
+	}
+	s.log.Info("act", attrs...)
 }
 
 func (j *journal) add(entry *act, rec Audit) {

@@ -121,6 +121,8 @@ func (m *member) seat(name string) (*seat, error) {
 		return m.rooms[0], nil
 	case len(m.rooms) > 1:
 		return nil, &Error{Code: CodeNotInRoom, Text: "you are in several rooms; say which"}
+	default:
+		return nil, &Error{Code: CodeNotInRoom, Text: "you are in no room; join one"}
 	}
 	return nil, ErrNotInRoom
 }

@@ -171,8 +171,11 @@ func (f TextFront) AppendEvent(dst []byte, e *Event) []byte {
 	case KindRooms:
 		for _, r := range e.Rooms {
 			dst = fmt.Appendf(dst, "--- %s (%d)", r.Room, r.Members)
-			if r.Topic != "" {
+			switch {
+			case r.Topic != "":
 				dst = append(append(dst, ": "...), r.Topic...)
+			case e.Room != "": // it was asked about alone
+				dst = append(dst, " has no topic"...)
 			}
 			dst = append(dst, '\n')
 		}

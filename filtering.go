@@ -245,7 +245,7 @@ func (s *server) decide(_ context.Context, a actor, cmd Command) (Event, error) 
 		h.room.deliver()
 	} else {
 		said.Room, said.Time = d.Room, d.Time
-		s.tellAuthor(d, withReason("a moderator did not let through what you said", cmd.Reason))
+		s.tellAuthor(d, withReason("A moderator did not let through what you said", cmd.Reason))
 	}
 	rec := Audit{ID: act.ID, Verb: cmd.Verb, Room: d.Room, Target: d.Nick, Reason: cmd.Reason, Messages: []Event{said}}
 	s.audit(a, rec, nil)

@@ -184,7 +184,7 @@ func (f TextFront) AppendEvent(dst []byte, e *Event) []byte {
 		if e.Ordered() {
 			break
 		}
-		for line := range strings.SplitSeq(capital(e.Text), "\n") {
+		for line := range strings.SplitSeq(e.Text, "\n") {
 			dst = append(append(append(dst, "--- "...), line...), '\n')
 		}
 		return dst

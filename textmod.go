@@ -3,7 +3,6 @@ package chatroom
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -98,13 +97,7 @@ func (f TextFront) appendReport(dst []byte, e *Event) []byte {
 			line("It would hit %s.", nickList(r.Hits, r.Count))
 		}
 		if len(r.Left) > 0 {
-			var left []MemberInfo // once each, however often they came
-			for _, m := range r.Left {
-				if !slices.ContainsFunc(left, func(l MemberInfo) bool { return l.Nick == m.Nick }) {
-					left = append(left, m)
-				}
-			}
-			line("Of those who left, it is on %s.", nickList(left, len(left)))
+			line("Of those who left, it is on %s.", nickList(r.Left, len(r.Left)))
 		}
 		for _, note := range r.Notes {
 			line("%s.", capital(note))

@@ -376,3 +376,7 @@ func BenchmarkBanLookupMillion(b *testing.B) {
 		})
 	}
 }
+
+func newSubject(nick, account string, addr netip.Addr) Subject {
+	return Subject{Nick: nick, Keys: NickKeys(nick), Account: account, Addr: addr}
+}

@@ -97,10 +97,6 @@ type Subject struct {
 	Addr    netip.Addr // invalid if unknown
 }
 
-func newSubject(nick, account string, addr netip.Addr) Subject {
-	return Subject{Nick: nick, Keys: NickKeys(nick), Account: account, Addr: addr}
-}
-
 // MemoryBans returns a BanStore that forgets everything when the program ends, holding bans.
 func MemoryBans(bans ...Ban) BanStore {
 	s := &memoryBans{bans: make(map[string]Ban, len(bans))}
@@ -150,10 +146,4 @@ func (s *memoryBans) List(ctx context.Context) ([]Ban, error) {
 	}
 	slices.SortFunc(bans, func(a, b Ban) int { return strings.Compare(a.ID, b.ID) })
 	return bans, nil
-}
-
-// hits reports whether b is on somebody with that folded nick, account and address at now.
-func (b *Ban) hits(nickKey, account string, addr netip.Addr, now time.Time) bool {
-	s := Subject{Nick: nickKey, Keys: []string{nickKey}, Account: account, Addr: addr}
-	return b.covers(&s, now)
 }

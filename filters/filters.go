@@ -118,7 +118,7 @@ func quote(d chatroom.Draft, said string) string {
 	}
 	if len(said) > maxQuote {
 		end := maxQuote
-		for !utf8.RuneStart(said[end]) {
+		for end > maxQuote-utf8.UTFMax && !utf8.RuneStart(said[end]) {
 			end--
 		}
 		said = said[:end] + "…"

@@ -3,6 +3,7 @@ package chatroom
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -50,7 +51,7 @@ func (m *member) carryOut(ctx context.Context, cmd Command) (Event, error) {
 	case VerbJoin:
 		return m.srv.joinRoom(m, cmd.Room, cmd.ID, false)
 	case VerbLeave:
-		return m.leaveRoom(cmd)
+		return m.leaveRoom(ctx, cmd)
 	case VerbWho:
 		return m.who(cmd)
 	case VerbRooms:
@@ -60,7 +61,7 @@ func (m *member) carryOut(ctx context.Context, cmd Command) (Event, error) {
 	case VerbPing:
 		return Event{Kind: KindPong, ID: cmd.ID, Time: now()}, nil
 	case VerbQuit:
-		return m.quit(cmd)
+		return m.quit(ctx, cmd)
 	}
 	return m.srv.moderate(ctx, m.actor(), cmd)
 }
@@ -163,7 +164,7 @@ func (m *member) tell(ctx context.Context, cmd Command) (Event, error) {
 	return e, nil
 }
 
-func (m *member) leaveRoom(cmd Command) (Event, error) {
+func (m *member) leaveRoom(ctx context.Context, cmd Command) (Event, error) {
 	text, err := m.clean(cmd.Text, true)
 	if err != nil {
 		return Event{}, err
@@ -172,7 +173,31 @@ func (m *member) leaveRoom(cmd Command) (Event, error) {
 	if err != nil {
 		return Event{}, err
 	}
-	return m.srv.leaveRoom(m, s, text, cmd.ID)
+	return m.srv.leaveRoom(m, s, m.lastWords(ctx, cmd, text, s), cmd.ID)
+}
+
+// lastWords returns the text that m gives for leaving, or nothing if it may not say that: nobody is
+// kept here for it.
+func (m *member) lastWords(ctx context.Context, cmd Command, text string, seats ...*seat) string {
+	if text == "" || len(seats) == 0 || m.muted() != nil {
+		return ""
+	}
+	var r *room
+	if len(seats) == 1 {
+		r = seats[0].room
+	}
+	text, err := m.srv.filter(ctx, m, cmd, r, text)
+	for _, s := range seats {
+		if err == nil {
+			s.room.mu.Lock()
+			err = s.room.paceLocked(s)
+			s.room.mu.Unlock()
+		}
+	}
+	if err != nil {
+		return ""
+	}
+	return text
 }
 
 func (m *member) who(cmd Command) (Event, error) {
@@ -198,12 +223,18 @@ func (m *member) describe(cmd Command) (Event, error) {
 	return Event{Kind: KindRooms, ID: cmd.ID, Room: r.name, Time: now(), Rooms: []RoomInfo{r.info()}}, nil
 }
 
-func (m *member) quit(cmd Command) (Event, error) {
+func (m *member) quit(ctx context.Context, cmd Command) (Event, error) {
 	text, err := m.clean(cmd.Text, true)
 	if err != nil {
 		return Event{}, err
 	}
-	reason := &Error{Code: CodeClosed, Text: text}
+	m.srv.mu.Lock()
+	seats := slices.Clone(m.rooms)
+	m.srv.mu.Unlock()
+	reason := &Error{Code: CodeClosed, Text: m.lastWords(ctx, cmd, text, seats...)}
+	if over := m.over(); over != nil {
+		return Event{}, over // a filter saw to it
+	}
 	m.end(reason)
 	return Event{Kind: KindBye, ID: cmd.ID, Time: now(), Err: reason}, nil
 }

@@ -22,8 +22,8 @@ func (f FilterFunc) Review(ctx context.Context, d Draft) (Verdict, error) { retu
 
 // A Draft is something a member wants to say.
 type Draft struct {
-	Verb Verb   // VerbSay, VerbAction, VerbTopic or VerbPrivate
-	Room string // empty for VerbPrivate
+	Verb Verb   // VerbSay, VerbAction, VerbTopic, VerbPrivate, VerbLeave or VerbQuit
+	Room string // empty for VerbPrivate, and for VerbQuit from several rooms
 	To   string // the nick a VerbPrivate is for
 	Text string // as the filters before this one left it
 	Time time.Time

@@ -53,11 +53,14 @@ func (s *server) filter(ctx context.Context, m *member, cmd Command, r *room, te
 	}
 	info := m.info()
 	d := Draft{
-		Verb: cmd.Verb, To: cmd.Nick, Text: text, Time: now(),
+		Verb: cmd.Verb, Text: text, Time: now(),
 		Nick: info.Nick, Member: m.number, Account: m.ident.Account, Role: info.Role, Addr: m.addr(), Joined: m.joined,
 	}
 	if r != nil {
-		d.Room, d.To = r.name, ""
+		d.Room = r.name
+	}
+	if cmd.Verb == VerbPrivate {
+		d.To = cmd.Nick
 	}
 	for _, f := range s.chain {
 		if info.Role > f.UpTo {
@@ -124,7 +127,7 @@ func (f *filtering) actor(d Draft, v Verdict) actor {
 		a.why.Score = v.Score
 	}
 	if d.Verb != VerbPrivate {
-		kinds := map[Verb]Kind{VerbSay: KindMessage, VerbAction: KindAction, VerbTopic: KindTopic}
+		kinds := map[Verb]Kind{VerbSay: KindMessage, VerbAction: KindAction, VerbTopic: KindTopic, VerbLeave: KindLeave, VerbQuit: KindLeave}
 		a.why.Evidence = v.Evidence
 		a.why.Messages = []Event{{Kind: kinds[d.Verb], Time: d.Time, Room: d.Room, From: d.Nick, Member: d.Member, Text: d.Text}}
 	}
@@ -148,8 +151,8 @@ func (s *server) apply(ctx context.Context, m *member, f *filtering, d Draft, v 
 	}
 	switch v.Decision {
 	case DecisionHold:
-		if r == nil || cmd.Verb == VerbTopic {
-			break // nobody reads what is private, and a topic can be tried again
+		if cmd.Verb != VerbSay && cmd.Verb != VerbAction {
+			break // nobody reads what is private, a topic can be tried again, and who leaves does not wait
 		}
 		if text, err := cleanText(v.Text, s.limits.TextBytes); err == nil {
 			d.Text = text

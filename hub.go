@@ -112,7 +112,11 @@ func (r *room) publish(s *seat, e Event) (Event, error) {
 		r.mu.Unlock()
 		return Event{}, ErrNotInRoom
 	}
-	if err := r.paceLocked(s, e.Kind); err != nil {
+	err := s.member.muted() // since it was asked, while a filter looked or others caught up
+	if err == nil {
+		err = r.paceLocked(s)
+	}
+	if err != nil {
 		r.mu.Unlock()
 		return Event{}, err
 	}
@@ -125,8 +129,8 @@ func (r *room) publish(s *seat, e Event) (Event, error) {
 
 // paceLocked returns an Error if the room is slow and the member of s speaks too soon. r.mu must
 // be held.
-func (r *room) paceLocked(s *seat, kind Kind) error {
-	if r.mode.every == 0 || kind == KindTopic || s.role >= RoleModerator {
+func (r *room) paceLocked(s *seat) error {
+	if r.mode.every == 0 || s.role >= RoleModerator {
 		return nil
 	}
 	at := time.Now()

@@ -200,6 +200,9 @@ func (s *server) roomLocked(m *member, name string) (*room, error) {
 	case len(s.rooms) >= s.limits.Rooms && s.limits.Rooms > 0:
 		return nil, &Error{Code: CodeFull, Text: "there are too many rooms", Retry: RetryLater}
 	}
+	if err := m.muted(); err != nil {
+		return nil, err // everybody reads the names of rooms
+	}
 	r = newRoom(s, name, false)
 	s.rooms[r.key] = r
 	return r, nil
@@ -297,6 +300,9 @@ func (s *server) rename(ctx context.Context, m *member, nick, id string) (Event,
 	if nick == m.info().Nick {
 		return Event{}, &Error{Code: CodeBadRequest, Text: "that is your nick already"}
 	}
+	if err := m.muted(); err != nil {
+		return Event{}, err // everybody reads a nick, and the mute may be on the old one alone
+	}
 	if m.conn != nil {
 		current := m.ident
 		ident, err := s.authenticate(ctx, AuthRequest{
@@ -331,7 +337,7 @@ func (s *server) renameTo(m *member, nick string, keys []string, id string, judg
 		err = over
 	} else if judged != s.bansGiven.Load() {
 		err = errBansGiven
-	} else {
+	} else if err = m.muted(); err == nil {
 		err = s.claimLocked(m, nick, keys)
 	}
 	if err != nil {

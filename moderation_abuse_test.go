@@ -1,0 +1,171 @@
+package chatroom_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/chatroom"
+)
+
+// What people try who are moderated, and what moderators try who are not above others.
+
+// enterAs joins in process.
+func enterAs(t testing.TB, srv chatroom.Server, nick string, role chatroom.Role, rooms ...string) chatroom.Client {
+	t.Helper()
+	c, err := srv.Join(t.Context(), chatroom.Identity{Nick: nick, Role: role}, rooms...)
+	if err != nil {
+		t.Fatalf("%s joins: %v", nick, err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// unread returns what c has not received yet, in a bubble.
+func unread(t testing.TB, c chatroom.Client) (events []chatroom.Event) {
+	t.Helper()
+	synctest.Wait()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
+	defer cancel()
+	for {
+		e, err := c.Receive(ctx)
+		if err != nil {
+			return events
+		}
+		events = append(events, e)
+	}
+}
+
+// mustSend sends a command that has to be carried out.
+func mustSend(t testing.TB, c chatroom.Client, cmd chatroom.Command) chatroom.Event {
+	t.Helper()
+	e, err := c.Send(t.Context(), cmd)
+	if err != nil {
+		t.Fatalf("%+v: %v", cmd, err)
+	}
+	return e
+}
+
+// mustRefuse sends a command that has to be refused for that reason.
+func mustRefuse(t testing.TB, c chatroom.Client, cmd chatroom.Command, want error) {
+	t.Helper()
+	if e, err := c.Send(t.Context(), cmd); !errors.Is(err, want) {
+		t.Errorf("%+v: %+v and %v; want %v", cmd, e, err, want)
+	}
+}
+
+// asProgram has the program moderate.
+func asProgram(t testing.TB, srv chatroom.Server, cmd chatroom.Command) chatroom.Event {
+	t.Helper()
+	e, err := srv.Moderate(t.Context(), cmd)
+	if err != nil {
+		t.Fatalf("%+v: %v", cmd, err)
+	}
+	return e
+}
+
+// mustNotSee fails the test if any of events holds word in a text or a name.
+func mustNotSee(t testing.TB, events []chatroom.Event, word string) {
+	t.Helper()
+	for _, e := range events {
+		if line, _ := e.MarshalJSON(); strings.Contains(string(line), word) {
+			t.Errorf("the room was told %s", line)
+		}
+	}
+}
+
+func TestAMutedMemberGetsNoTextOut(t *testing.T) {
+	for name, last := range map[string]chatroom.Command{
+		"leave": chatroom.LeaveRoom("lobby", "PILLS"),
+		"quit":  chatroom.Quit("PILLS"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := hostBubble(t)
+				ann, bob := enterAs(t, srv, "ann", 0), enterAs(t, srv, "bob", 0)
+				asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbMute, Nick: "bob", For: time.Hour})
+				mustRefuse(t, bob, chatroom.Say("", "PILLS"), chatroom.ErrMuted)
+				mustRefuse(t, bob, chatroom.Action("", "PILLS"), chatroom.ErrMuted)
+				mustRefuse(t, bob, chatroom.Topic("", "PILLS"), chatroom.ErrMuted)
+				mustRefuse(t, bob, chatroom.Private("ann", "PILLS"), chatroom.ErrMuted)
+				mustRefuse(t, bob, chatroom.Rename("PILLS"), chatroom.ErrMuted)
+				mustRefuse(t, bob, chatroom.JoinRoom("PILLS"), chatroom.ErrMuted)
+				mustSend(t, bob, last)
+				mustNotSee(t, unread(t, ann), "PILLS")
+				if rooms := srv.Rooms(); len(rooms) != 1 {
+					t.Errorf("there are the rooms %v", rooms)
+				}
+			})
+		})
+	}
+}
+
+func TestAMuteOnANickEndsWithNoRename(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t)
+		bob := enterAs(t, srv, "bob", 0)
+		asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbMute, Nick: "bob", For: time.Minute})
+		mustRefuse(t, bob, chatroom.Rename("robert"), chatroom.ErrMuted)
+		mustRefuse(t, bob, chatroom.Say("", "hi"), chatroom.ErrMuted)
+		time.Sleep(time.Minute)
+		mustSend(t, bob, chatroom.Rename("robert"))
+		mustSend(t, bob, chatroom.Say("", "hi"))
+	})
+}
+
+func TestSlowModeIsForEveryText(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t)
+		ann, bob := enterAs(t, srv, "ann", 0), enterAs(t, srv, "bob", 0)
+		asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbSlow, Every: time.Minute})
+		time.Sleep(time.Minute)
+		mustSend(t, bob, chatroom.Say("", "once"))
+		mustRefuse(t, bob, chatroom.Topic("", "PILLS"), chatroom.ErrRateLimited)
+		mustSend(t, bob, chatroom.LeaveRoom("", "PILLS"))
+		mustSend(t, bob, chatroom.JoinRoom("lobby"))
+		mustRefuse(t, bob, chatroom.Say("", "PILLS"), chatroom.ErrRateLimited)
+		mustSend(t, bob, chatroom.Quit("PILLS"))
+		mustNotSee(t, unread(t, ann), "PILLS")
+	})
+}
+
+func TestFiltersReviewLastWords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reviewed []chatroom.Verb
+		noPills := func(_ context.Context, d chatroom.Draft) (chatroom.Verdict, error) {
+			reviewed = append(reviewed, d.Verb)
+			if strings.Contains(d.Text, "PILLS") {
+				return chatroom.Verdict{Decision: chatroom.DecisionHold}, nil
+			}
+			return chatroom.Verdict{}, nil
+		}
+		srv := hostBubble(t, chatroom.WithFilter(chatroom.FilterStep{Name: "pills", Filter: chatroom.FilterFunc(noPills)}))
+		ann, bob := enterAs(t, srv, "ann", 0), enterAs(t, srv, "bob", 0, "lobby", "den")
+		mustSend(t, bob, chatroom.LeaveRoom("lobby", "PILLS"))
+		mustSend(t, bob, chatroom.JoinRoom("lobby"))
+		mustSend(t, bob, chatroom.Quit("PILLS"))
+		mustNotSee(t, unread(t, ann), "PILLS")
+		if len(reviewed) != 2 || reviewed[0] != chatroom.VerbLeave || reviewed[1] != chatroom.VerbQuit {
+			t.Errorf("reviewed were %v", reviewed)
+		}
+		if held := asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbHeld}); held.Report.Count != 0 {
+			t.Errorf("%+v is held", held.Report.Held)
+		}
+	})
+}
+
+func TestNothingIsSaidAfterAMute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var srv chatroom.Server
+		mutes := func(ctx context.Context, d chatroom.Draft) (chatroom.Verdict, error) {
+			_, err := srv.Moderate(ctx, chatroom.Command{Verb: chatroom.VerbMute, Nick: d.Nick})
+			return chatroom.Verdict{}, err
+		}
+		srv = hostBubble(t, chatroom.WithFilter(chatroom.FilterStep{Name: "slow", Filter: chatroom.FilterFunc(mutes)}))
+		bob := enterAs(t, srv, "bob", 0)
+		mustRefuse(t, bob, chatroom.Say("", "hi"), chatroom.ErrMuted)
+	})
+}

@@ -370,7 +370,9 @@ func (s *server) execute(ctx context.Context, a actor, cmd Command, bans []Ban, 
 		switch {
 		case cmd.Verb == VerbBan && ban != nil:
 			by, _ := a.from()
-			m.expel(bannedError(ban, by), t.on(info.Nick))
+			if !m.expel(bannedError(ban, by), t.on(info.Nick)) {
+				continue // it left just then
+			}
 			gone = append(gone, m)
 		case cmd.Verb == VerbMute && mute != nil:
 			m.mute.Store(mute)

@@ -170,8 +170,8 @@ func (m *member) last(s *seat, upto int64) {
 // called under a roster's lock.
 func (m *member) end(reason *Error) { m.expel(reason, nil) }
 
-// expel is end by an act, of which the member's rooms are told by t. It reports whether the member had
-// not ended before.
+// expel is end by an act, of which the member's rooms are told by t. It reports whether that is
+// what ended the member.
 func (m *member) expel(reason *Error, t *telling) bool {
 	m.mu.Lock()
 	if m.reason != nil {

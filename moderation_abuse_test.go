@@ -169,3 +169,19 @@ func TestNothingIsSaidAfterAMute(t *testing.T) {
 		mustRefuse(t, bob, chatroom.Say("", "hi"), chatroom.ErrMuted)
 	})
 }
+
+func TestWhoIsInNoRoomIsKickedToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t)
+		mod, bob := enterAs(t, srv, "mod", chatroom.RoleModerator), enterAs(t, srv, "bob", 0)
+		mustSend(t, bob, chatroom.LeaveRoom("lobby", ""))
+		if e := mustSend(t, mod, chatroom.Kick("bob", "idle")); e.Kind != chatroom.KindAct || e.Act.Reason != "idle" {
+			t.Errorf("the moderator is told %+v", e)
+		}
+		mustRefuse(t, bob, chatroom.JoinRoom("lobby"), chatroom.ErrKicked)
+		if acts := asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbActs}).Report.Acts; len(acts) != 1 {
+			t.Errorf("the acts are %+v", acts)
+		}
+		mustRefuse(t, mod, chatroom.Kick("bob", ""), chatroom.ErrNoSuchNick)
+	})
+}

@@ -15,13 +15,14 @@ import (
 type departed struct {
 	subject Subject
 	info    MemberInfo
+	base    Role // which it comes back with
 }
 
 const maxDeparted = 256
 
 // departLocked notes that m leaves. s.mu must be held.
 func (s *server) departLocked(m *member) {
-	d := departed{m.subjectLocked(), MemberInfo{Nick: m.nick, Member: m.number, Role: m.role}}
+	d := departed{m.subjectLocked(), m.infoLocked(), m.base}
 	if len(s.departed) == maxDeparted {
 		s.departed = slices.Delete(s.departed, 0, 1)
 	}
@@ -105,9 +106,11 @@ type sentence struct {
 	bans   []Ban    // what is to be stored
 	notes  []string // what it does not stop
 	force  []string // why it is refused without force
-	hits   []*member
-	infos  []MemberInfo
+	hits   []MemberInfo
 	left   []MemberInfo
+
+	member *member  // the person, if here
+	keys   []string // and what it was called when looked for
 }
 
 // ban carries out VerbBan, VerbMute and VerbAllow.
@@ -117,7 +120,7 @@ func (s *server) ban(ctx context.Context, a actor, cmd Command) (Event, error) {
 		return Event{}, err
 	}
 	if cmd.Preview {
-		report := &Report{Hits: st.infos, Left: st.left, Count: len(st.infos), Notes: append(st.notes, st.force...)}
+		report := &Report{Hits: st.hits, Left: st.left, Count: len(st.hits), Notes: append(st.notes, st.force...)}
 		return Event{Kind: KindPreview, ID: cmd.ID, Time: now(), Report: report}, nil
 	}
 	if len(st.force) > 0 && !cmd.Force {
@@ -149,7 +152,7 @@ func (s *server) ban(ctx context.Context, a actor, cmd Command) (Event, error) {
 		kind = KindMute
 	}
 	t := a.telling(cmd, kind, nick, act)
-	hit := s.execute(ctx, a, cmd, st.bans, t)
+	hit := s.execute(ctx, a, cmd, st, t)
 	rec := Audit{
 		ID: id, Verb: cmd.Verb, Target: cmp.Or(nick, act.Target), Reason: cmd.Reason, Note: cmd.Note,
 		Until: act.Until, Bans: st.bans, Hit: hit,
@@ -234,9 +237,10 @@ func (s *server) person(st *sentence, nick string) {
 		st.notes = append(st.notes, "It is on the nick alone, as the address is this machine's; it does not stop another nick")
 	default:
 		b := Ban{Kind: BanAddr, Value: addr}
+		on := covering([]Ban{b})
 		others := 0
 		for other := range s.members {
-			if sub := other.subjectLocked(); other != m && b.covers(&sub, time.Now()) {
+			if sub := other.subjectLocked(); other != m && on(&sub) != nil {
 				others++
 			}
 		}
@@ -248,6 +252,7 @@ func (s *server) person(st *sentence, nick string) {
 		st.notes = append(st.notes, "It is on "+addr+" and the nick; it does not stop another address with another nick")
 	}
 	st.bans = append(st.bans, Ban{Kind: BanNick, Value: sub.Nick})
+	st.member, st.keys = m, sub.Keys
 }
 
 func overlap(a, b []string) bool {
@@ -270,39 +275,74 @@ func banAddr(addr netip.Addr) string {
 	return p.String()
 }
 
+// covering returns what finds one of bans that is on somebody; nil means none is. It looks the bans
+// up as an index does, and is for one goroutine.
+func covering(bans []Ban) func(*Subject) *Ban {
+	var t banTables
+	for i := range bans {
+		t.put(&bans[i], nil)
+	}
+	at := time.Now()
+	return func(sub *Subject) *Ban {
+		if found := t.on(sub, at); len(found) > 0 {
+			return found[0]
+		}
+		return nil
+	}
+}
+
+// A present is a member as it was at one moment.
+type present struct {
+	member *member
+	sub    Subject
+	info   MemberInfo
+}
+
+// present returns those who are here, in the order in which they came.
+func (s *server) present() []present {
+	s.mu.Lock()
+	all := make([]present, 0, len(s.members))
+	for m := range s.members {
+		all = append(all, present{m, m.subjectLocked(), m.infoLocked()})
+	}
+	s.mu.Unlock()
+	slices.SortFunc(all, func(a, b present) int { return cmp.Compare(a.info.Member, b.info.Member) })
+	return all
+}
+
+// mayHit reports whether a may act on somebody: on itself, and on whoever is below it.
+func (a actor) mayHit(p present) bool { return p.member == a.member || p.info.Role < a.role }
+
 // aim finds whom a sentence hits, and what speaks against it.
 func (s *server) aim(a actor, st *sentence) error {
-	at := time.Now()
-	covers := func(sub Subject) bool {
-		return slices.ContainsFunc(st.bans, func(b Ban) bool { return b.covers(&sub, at) })
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	on := covering(st.bans)
+	all := s.present()
 	self := false
-	for m := range s.members {
-		if !covers(m.subjectLocked()) {
+	for _, p := range all {
+		if on(&p.sub) == nil {
 			continue
 		}
-		info := MemberInfo{Nick: m.nick, Member: m.number, Role: m.role}
-		if m == a.member {
-			self = true
-		} else if m.role >= a.role {
-			return outranked(info)
+		if !a.mayHit(p) {
+			return outranked(p.info)
 		}
-		st.hits, st.infos = append(st.hits, m), append(st.infos, info)
+		self = self || p.member == a.member
+		st.hits = append(st.hits, p.info)
 	}
-	slices.SortFunc(st.infos, func(a, b MemberInfo) int { return strings.Compare(a.Nick, b.Nick) })
-	for _, d := range slices.Backward(s.departed) {
+	slices.SortFunc(st.hits, func(a, b MemberInfo) int { return strings.Compare(a.Nick, b.Nick) })
+	s.mu.Lock()
+	gone := slices.Clone(s.departed)
+	s.mu.Unlock()
+	for _, d := range slices.Backward(gone) {
 		again := func(info MemberInfo) bool { return info.Nick == d.info.Nick }
-		if covers(d.subject) && !slices.ContainsFunc(st.infos, again) && !slices.ContainsFunc(st.left, again) {
+		if on(&d.subject) != nil && !slices.ContainsFunc(st.hits, again) && !slices.ContainsFunc(st.left, again) {
 			st.left = append(st.left, d.info)
 		}
 	}
 	if self {
 		st.force = append(st.force, "it would hit yourself")
 	}
-	if n := len(st.hits); n > 1 && 2*n > len(s.members) {
-		st.force = append(st.force, fmt.Sprintf("it would hit %d of the %d who are here", n, len(s.members)))
+	if n := len(st.hits); n > 1 && 2*n > len(all) {
+		st.force = append(st.force, fmt.Sprintf("it would hit %d of the %d who are here", n, len(all)))
 	}
 	return nil
 }
@@ -347,40 +387,42 @@ func (s *server) unstore(ctx context.Context, bans []Ban) (err error) {
 }
 
 // execute applies what was stored to those who are here, and returns them.
-func (s *server) execute(ctx context.Context, a actor, cmd Command, bans []Ban, t *telling) []MemberInfo {
+func (s *server) execute(ctx context.Context, a actor, cmd Command, st *sentence, t *telling) []MemberInfo {
 	if cmd.Verb == VerbAllow {
-		s.recheck(ctx, a, nil)
+		s.recheck(ctx, a, st.bans, nil)
 		return nil
 	}
+	on := covering(st.bans)
 	var hit []MemberInfo
 	var gone []*member
-	for _, m := range s.everybody() {
-		s.mu.Lock()
-		sub, info := m.subjectLocked(), MemberInfo{Nick: m.nick, Member: m.number, Role: m.role}
-		s.mu.Unlock()
-		on := slices.IndexFunc(bans, func(b Ban) bool { return b.covers(&sub, time.Now()) })
-		if on < 0 || m != a.member && info.Role >= a.role {
+	for _, p := range s.present() {
+		if p.member == st.member { // whatever it is called by now
+			p.sub.Keys = slices.Concat(p.sub.Keys, st.keys)
+		}
+		b := on(&p.sub)
+		if b == nil || !a.mayHit(p) {
 			continue
 		}
-		// An allowance may be on them, or a longer mute.
-		ban, mute, err := s.look(ctx, sub)
+		ban, mute, _, err := s.judge(ctx, p, true)
 		if err != nil {
-			ban, mute = &bans[on], &bans[on]
+			ban, mute = b, b
+			if cmd.Verb == VerbMute {
+				p.member.mute.Store(b)
+			}
 		}
 		switch {
 		case cmd.Verb == VerbBan && ban != nil:
 			by, _ := a.from()
-			if !m.expel(bannedError(ban, by), t.on(info.Nick)) {
+			if !p.member.expel(bannedError(ban, by), t.on(p.info.Nick)) {
 				continue // it left just then
 			}
-			gone = append(gone, m)
+			gone = append(gone, p.member)
 		case cmd.Verb == VerbMute && mute != nil:
-			m.mute.Store(mute)
-			s.tellRoomsOf(m, t.on(info.Nick))
+			s.tellRoomsOf(p.member, t.on(p.info.Nick))
 		default:
-			continue
+			continue // an allowance is on it
 		}
-		hit = append(hit, info)
+		hit = append(hit, p.info)
 	}
 	for _, m := range gone {
 		<-m.left
@@ -400,33 +442,64 @@ func (s *server) everybody() []*member {
 	return all
 }
 
-// recheck looks everybody up anew: who is banned by now is ended, who is muted may not speak. Rooms
-// are told with t of those who may speak again, if it is by that act, and else of their mute.
-func (s *server) recheck(ctx context.Context, a actor, t *telling) {
-	for _, m := range s.everybody() {
+// judge looks a member up, and mutes it or lets it speak. It returns the ban on it, and the mute that
+// is on it now and was before. Without harsher nobody is muted who was not.
+func (s *server) judge(ctx context.Context, p present, harsher bool) (ban, mute, was *Ban, err error) {
+	for {
+		given := s.bansGiven.Load()
+		if ban, mute, err = s.look(ctx, p.sub); err != nil {
+			return nil, nil, nil, err
+		}
 		s.mu.Lock()
-		sub := m.subjectLocked()
+		was = p.member.mute.Load()
+		switch {
+		case p.member.nick != p.sub.Nick:
+			p.sub = p.member.subjectLocked()
+		case given == s.bansGiven.Load():
+			if was != nil || harsher {
+				p.member.mute.Store(mute)
+			} else {
+				mute = nil
+			}
+			s.mu.Unlock()
+			return ban, mute, was, nil
+		}
 		s.mu.Unlock()
-		ban, mute, err := s.look(ctx, sub)
+	}
+}
+
+// recheck looks those up anew whom bans are on, or everybody if bans is nil: who is banned by now is
+// ended, who is muted may not speak. Whoever a may not act on keeps what they have, or is better off. Rooms
+// are told with t of those who may speak again, if it is by that act, and else of their mute.
+func (s *server) recheck(ctx context.Context, a actor, bans []Ban, t *telling) {
+	on := covering(bans)
+	for _, p := range s.present() {
+		mute := p.member.mute.Load()
+		muted := mute != nil && slices.ContainsFunc(bans, func(b Ban) bool { return b.ID == mute.ID })
+		if bans != nil && !muted && on(&p.sub) == nil {
+			continue
+		}
+		may := a.mayHit(p)
+		ban, mute, was, err := s.judge(ctx, p, may)
 		if err != nil {
 			continue // it is logged; who is here stays
 		}
-		was := m.mute.Swap(mute)
 		at := time.Now()
 		silent := mute != nil && !mute.Expired(at)
+		wasSilent := was != nil && !was.Expired(at)
 		switch {
-		case ban != nil:
+		case ban != nil && may:
 			act := &Act{ID: ban.ID, Verb: VerbBan, Reason: ban.Reason, Until: ban.Expires}
-			m.expel(bannedError(ban, ""), a.telling(Command{}, KindBan, sub.Nick, act))
-		case silent && was == nil:
+			p.member.expel(bannedError(ban, ""), a.telling(Command{}, KindBan, p.info.Nick, act))
+		case silent && !wasSilent:
 			act := &Act{ID: mute.ID, Verb: VerbMute, Reason: mute.Reason, Until: mute.Expires}
-			s.tellRoomsOf(m, a.telling(Command{}, KindMute, sub.Nick, act))
-		case !silent && was != nil && !was.Expired(at):
+			s.tellRoomsOf(p.member, a.telling(Command{}, KindMute, p.info.Nick, act))
+		case !silent && wasSilent:
 			over := t
 			if over == nil {
 				over = a.telling(Command{}, KindUnmute, "", &Act{ID: was.ID, Verb: VerbUnmute})
 			}
-			s.tellRoomsOf(m, over.on(sub.Nick))
+			s.tellRoomsOf(p.member, over.on(p.info.Nick))
 		}
 	}
 }
@@ -447,7 +520,7 @@ func (s *server) unban(ctx context.Context, a actor, cmd Command) (Event, error)
 		if err := s.store(ctx, bans); err != nil {
 			return err
 		}
-		s.recheck(ctx, a, nil)
+		s.recheck(ctx, a, bans, nil)
 		return nil
 	})
 	return t.finish(), nil
@@ -459,7 +532,7 @@ func (s *server) lift(ctx context.Context, a actor, bans []Ban, t *telling) erro
 		s.log.Error("ban not removed", "ban", bans[0].ID, "err", err)
 		return &Error{Code: CodeUnavailable, Text: "that did not stick: the ban store does not take it", Retry: RetryLater}
 	}
-	s.recheck(ctx, a, t)
+	s.recheck(ctx, a, bans, t)
 	return nil
 }
 

@@ -164,9 +164,9 @@ func (s *server) reloadBans() {
 			bans = s.index.all()
 		}
 		s.index.replace(bans)
-		s.bansGiven.Add(1)
 	}
-	s.recheck(s.base, actor{source: SourceServer, role: roleProgram}, nil)
+	s.bansGiven.Add(1)
+	s.recheck(s.base, actor{source: SourceServer, role: roleProgram}, nil, nil)
 }
 
 // refresh asks what an account is now. Who has none any more is ended; another role is told.

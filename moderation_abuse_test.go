@@ -185,3 +185,116 @@ func TestWhoIsInNoRoomIsKickedToo(t *testing.T) {
 		mustRefuse(t, mod, chatroom.Kick("bob", ""), chatroom.ErrNoSuchNick)
 	})
 }
+
+// A meddler is a BanMatcher and a BanWatcher in whose calls other things happen.
+type meddler struct {
+	chatroom.BanStore
+	matched func(chatroom.Subject) // once the answer is known
+	adds    func()
+	watched chan func() // holds what Watch was given
+}
+
+func meddling() *meddler {
+	return &meddler{BanStore: chatroom.MemoryBans(), watched: make(chan func(), 1)}
+}
+
+func (m *meddler) Match(ctx context.Context, s chatroom.Subject) ([]chatroom.Ban, error) {
+	bans, err := m.List(ctx)
+	if m.matched != nil {
+		m.matched(s)
+	}
+	return bans, err
+}
+
+func (m *meddler) Add(ctx context.Context, b chatroom.Ban) error {
+	if m.adds != nil {
+		m.adds()
+	}
+	return m.BanStore.Add(ctx, b)
+}
+
+func (m *meddler) Watch(ctx context.Context, changed func()) error {
+	m.watched <- changed
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestAMuteGivenDuringAnUnmuteHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := meddling()
+		srv := hostBubble(t, chatroom.WithBanStore(store))
+		bob := enterAs(t, srv, "bob", 0)
+		asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbMute, Target: "b*"})
+		store.matched = func(chatroom.Subject) {
+			store.matched = nil
+			asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbMute, Nick: "bob"})
+		}
+		asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbUnmute, Target: "b*"})
+		mustRefuse(t, bob, chatroom.Say("", "hi"), chatroom.ErrMuted)
+	})
+}
+
+func TestABanByAnotherHandDuringAJoinHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := meddling()
+		srv := hostBubble(t, chatroom.WithBanStore(store))
+		changed := <-store.watched
+		store.matched = func(chatroom.Subject) {
+			store.matched = nil
+			if err := store.BanStore.Add(t.Context(), chatroom.Ban{ID: "x", Kind: chatroom.BanNick, Value: "bob"}); err != nil {
+				t.Error(err)
+			}
+			changed()
+		}
+		if _, err := srv.Join(t.Context(), chatroom.Identity{Nick: "bob"}); !errors.Is(err, chatroom.ErrBanned) {
+			t.Errorf("bob joins: %v", err)
+		}
+	})
+}
+
+func TestAPersonIsBannedUnderWhateverNick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, verb := range []chatroom.Verb{chatroom.VerbBan, chatroom.VerbMute} {
+			store := meddling()
+			srv := hostBubble(t, chatroom.WithBanStore(store))
+			bob := enterAs(t, srv, "bob", 0)
+			store.adds = func() { mustSend(t, bob, chatroom.Rename("robert")) }
+			asProgram(t, srv, chatroom.Command{Verb: verb, Nick: "bob"})
+			if _, err := bob.Send(t.Context(), chatroom.Say("", "hi")); err == nil {
+				t.Errorf("%s: bob speaks as robert", verb)
+			}
+		}
+	})
+}
+
+func TestAnUnbanAsksAboutThoseItConcerns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := meddling()
+		srv := hostBubble(t, chatroom.WithBanStore(store))
+		enterAs(t, srv, "ann", 0)
+		bob := enterAs(t, srv, "bob", 0)
+		asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbMute, Nick: "bob"})
+		store.matched = func(s chatroom.Subject) {
+			if s.Nick != "bob" {
+				t.Errorf("the store is asked about %s", s.Nick)
+			}
+		}
+		asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbUnmute, Nick: "bob"})
+		mustSend(t, bob, chatroom.Say("", "hi"))
+	})
+}
+
+func TestNoUndoEndsWhoIsAbove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t)
+		mod := enterAs(t, srv, "mod", chatroom.RoleModerator)
+		asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbBan, Target: "account:root"})
+		mustSend(t, mod, chatroom.Command{Verb: chatroom.VerbUnban, Target: "account:root"})
+		root, err := srv.Join(t.Context(), chatroom.Identity{Nick: "ann", Account: "root", Role: chatroom.RoleAdmin})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustSend(t, mod, chatroom.Command{Verb: chatroom.VerbUndo})
+		mustSend(t, root, chatroom.Say("", "hi"))
+	})
+}

@@ -398,5 +398,10 @@ func (m *member) indexLocked(name string) int {
 func (m *member) info() MemberInfo {
 	m.srv.mu.Lock()
 	defer m.srv.mu.Unlock()
+	return m.infoLocked()
+}
+
+// infoLocked is info while server.mu is held.
+func (m *member) infoLocked() MemberInfo {
 	return MemberInfo{Nick: m.nick, Member: m.number, Role: m.role}
 }

@@ -76,10 +76,12 @@ func parseRole(v Verb) func(string) (Command, bool) {
 	return func(rest string) (Command, bool) {
 		nick, rest := cutWord(rest)
 		cmd := Command{Verb: v, Nick: nick, Reason: rest}
+		ok := nick != ""
 		if word, after := cutWord(rest); cmd.Role.UnmarshalText([]byte(word)) == nil {
 			cmd.Reason = after
+			ok = ok && !(v == VerbPromote && cmd.Role == RoleMember) // which stands for RoleModerator
 		}
-		return cmd, nick != ""
+		return cmd, ok
 	}
 }
 

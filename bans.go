@@ -67,18 +67,17 @@ func (s *server) door(ctx context.Context, sub Subject) (mute *Ban, err error) {
 		return nil, err
 	}
 	if ban != nil {
-		return nil, bannedError(ban, "")
+		return nil, bannedError(ban)
 	}
 	return mute, nil
 }
 
-// bannedError is what somebody is told whom b is on, which was given just now by whoever is called
-// by, if that is known.
-func bannedError(b *Ban, by string) *Error {
-	text := "you are banned"
-	if by != "" {
-		text += " by " + by
-	}
+// bannedError is what somebody is told at the door whom b is on.
+func bannedError(b *Ban) *Error { return b.error("you are banned", "") }
+
+// error returns the Error for somebody b is on: what happened, by whom, until when, and why.
+func (b *Ban) error(what, by string) *Error {
+	text := what + by
 	if !b.Expires.IsZero() {
 		text += " until " + b.Expires.UTC().Format(untilFormat)
 	}
@@ -122,6 +121,9 @@ func (s *server) ban(ctx context.Context, a actor, cmd Command) (Event, error) {
 	if cmd.Preview {
 		report := &Report{Hits: st.hits, Left: st.left, Count: len(st.hits), Notes: append(st.notes, st.force...)}
 		return Event{Kind: KindPreview, ID: cmd.ID, Time: now(), Report: report}, nil
+	}
+	if err := a.frees(st.bans); cmd.Verb == VerbAllow && err != nil {
+		return Event{}, err
 	}
 	if len(st.force) > 0 && !cmd.Force {
 		return Event{}, &Error{Code: CodeNeedsForce, Text: strings.Join(st.force, "; ") + "; -f insists, -n shows whom"}
@@ -192,8 +194,9 @@ func (s *server) sentence(a actor, cmd Command) (*sentence, error) {
 		st.bans[i].Effect = effects[cmd.Verb]
 	}
 	if cmd.Verb == VerbAllow {
+		err := s.aim(actor{role: roleProgram}, st)
 		st.force, st.notes = nil, nil
-		return st, nil
+		return st, err
 	}
 	return st, s.aim(a, st)
 }
@@ -255,6 +258,14 @@ func (s *server) person(st *sentence, nick string) {
 	st.member, st.keys = m, sub.Keys
 }
 
+// person returns what is the same for somebody who comes again.
+func (s *Subject) person() string {
+	if s.Account != "" {
+		return s.Account
+	}
+	return "/" + fold(s.Nick)
+}
+
 func overlap(a, b []string) bool {
 	return slices.ContainsFunc(a, func(key string) bool { return slices.Contains(b, key) })
 }
@@ -310,6 +321,20 @@ func (s *server) present() []present {
 	return all
 }
 
+// frees returns an Error if a is muted, and would get out of that by what is done about bans.
+func (a actor) frees(bans []Ban) error {
+	if a.member == nil || a.member.muted() == nil {
+		return nil
+	}
+	a.member.srv.mu.Lock()
+	sub := a.member.subjectLocked()
+	a.member.srv.mu.Unlock()
+	if covering(bans)(&sub) == nil {
+		return nil
+	}
+	return &Error{Code: CodeDenied, Text: "you are muted, and cannot change that yourself"}
+}
+
 // mayHit reports whether a may act on somebody: on itself, and on whoever is below it.
 func (a actor) mayHit(p present) bool { return p.member == a.member || p.info.Role < a.role }
 
@@ -332,7 +357,17 @@ func (s *server) aim(a actor, st *sentence) error {
 	s.mu.Lock()
 	gone := slices.Clone(s.departed)
 	s.mu.Unlock()
+	known := make(map[string]bool) // whose present role is known
+	for _, p := range all {
+		known[p.sub.person()] = true
+	}
 	for _, d := range slices.Backward(gone) {
+		if person := d.subject.person(); !known[person] {
+			known[person] = true
+			if d.base >= a.role && d.base > RoleMember && on(&d.subject) != nil {
+				return outranked(MemberInfo{Nick: d.info.Nick, Role: d.base})
+			}
+		}
 		again := func(info MemberInfo) bool { return info.Nick == d.info.Nick }
 		if on(&d.subject) != nil && !slices.ContainsFunc(st.hits, again) && !slices.ContainsFunc(st.left, again) {
 			st.left = append(st.left, d.info)
@@ -412,15 +447,15 @@ func (s *server) execute(ctx context.Context, a actor, cmd Command, st *sentence
 		}
 		switch {
 		case cmd.Verb == VerbBan && ban != nil:
-			by, _ := a.from()
-			if !p.member.expel(bannedError(ban, by), t.on(p.info.Nick)) {
+			if !p.member.expel(ban.error("you were banned", a.by()), t.on(p.info.Nick)) {
 				continue // it left just then
 			}
 			gone = append(gone, p.member)
 		case cmd.Verb == VerbMute && mute != nil:
 			s.tellRoomsOf(p.member, t.on(p.info.Nick))
 		default:
-			continue // an allowance is on it
+			a.tell("It does not hit " + p.info.Nick + ", whom an allowance is on; /bans " + p.info.Nick + " may show which.")
+			continue
 		}
 		hit = append(hit, p.info)
 	}
@@ -490,7 +525,7 @@ func (s *server) recheck(ctx context.Context, a actor, bans []Ban, t *telling) {
 		switch {
 		case ban != nil && may:
 			act := &Act{ID: ban.ID, Verb: VerbBan, Reason: ban.Reason, Until: ban.Expires}
-			p.member.expel(bannedError(ban, ""), a.telling(Command{}, KindBan, p.info.Nick, act))
+			p.member.expel(ban.error("you were banned", a.by()), a.telling(Command{}, KindBan, p.info.Nick, act))
 		case silent && !wasSilent:
 			act := &Act{ID: mute.ID, Verb: VerbMute, Reason: mute.Reason, Until: mute.Expires}
 			s.tellRoomsOf(p.member, a.telling(Command{}, KindMute, p.info.Nick, act))
@@ -508,6 +543,9 @@ func (s *server) recheck(ctx context.Context, a actor, bans []Ban, t *telling) {
 func (s *server) unban(ctx context.Context, a actor, cmd Command) (Event, error) {
 	bans, err := s.chosen(ctx, cmd)
 	if err != nil {
+		return Event{}, err
+	}
+	if err := a.frees(bans); err != nil {
 		return Event{}, err
 	}
 	act := &Act{ID: s.newID(), Verb: cmd.Verb, Target: cmp.Or(cmd.Nick, cmd.Target, cmd.Ref), Reason: cmd.Reason}

@@ -68,12 +68,18 @@ func (r *room) restore(a actor, seqs []uint64, nick string, undo *Act) error {
 }
 
 // saidLocked returns the message seq, or the last count that the one called nick has said, oldest
-// first, as far as they are in the history. A nick is that of the message, or of the member who has it now.
-// r.mu must be held.
+// first, as far as they are in the history. A nick is that of the message, or of the member who has it
+// now or had it last. server.mu and r.mu must be held.
 func (r *room) saidLocked(seq uint64, nick string, count int) []Event {
+	key := fold(nick)
 	var author uint64
+	for e := range r.historyLocked() {
+		if nick != "" && (fold(e.From) == key || e.Kind == KindNick && fold(e.Nick) == key) {
+			author = e.Member
+		}
+	}
 	for m, s := range r.seats {
-		if nick != "" && fold(s.nick) == fold(nick) {
+		if nick != "" && slices.Contains(m.keys, key) && fold(s.nick) == key {
 			author = m.number
 		}
 	}
@@ -83,7 +89,7 @@ func (r *room) saidLocked(seq uint64, nick string, count int) []Event {
 		if !said || r.deleted[e.Seq] {
 			continue
 		}
-		if e.Seq == seq || seq == 0 && (fold(e.From) == fold(nick) || author != 0 && e.Member == author) {
+		if e.Seq == seq || seq == 0 && (fold(e.From) == key || author != 0 && e.Member == author) {
 			found = append(found, *e)
 		}
 	}
@@ -98,7 +104,15 @@ func (s *server) mayDeleteLocked(a actor, messages []Event) error {
 			continue
 		}
 		if slices.ContainsFunc(messages, func(e Event) bool { return e.Member == m.number }) {
-			return outranked(MemberInfo{Nick: m.nick, Role: m.role})
+			return outranked(m.infoLocked())
+		}
+	}
+	for _, d := range s.departed {
+		if d.base < a.role || d.base == RoleMember || a.account != "" && d.subject.Account == a.account {
+			continue
+		}
+		if slices.ContainsFunc(messages, func(e Event) bool { return e.Member == d.info.Member }) {
+			return outranked(MemberInfo{Nick: d.info.Nick, Role: d.base})
 		}
 	}
 	return nil

@@ -189,6 +189,9 @@ func (s *server) refresh(r Refresher, m *member) {
 			s.log.Error("account cannot be refreshed; its member stays", "account", m.ident.Account, "err", err)
 			return
 		}
+		s.mu.Lock()
+		m.base = RoleMember
+		s.mu.Unlock()
 		m.end(told)
 		return
 	}

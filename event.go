@@ -100,7 +100,7 @@ func (e *Event) Ordered() bool { return e.Seq != 0 }
 type Act struct {
 	ID       string        // for VerbUndo, and in the audit
 	Verb     Verb          // what was done
-	Target   string        // what a ban is on, as VerbBan takes it
+	Target   string        // in KindAct: what a ban is on, as VerbBan takes it
 	Reason   string        // as the one it hits is told
 	Until    time.Time     // when it ends by itself; zero means never
 	Every    time.Duration // in KindSlow

@@ -178,16 +178,27 @@ type ack struct {
 	last  Event // as a room ordered it, at best with the id
 }
 
+// by says who the actor is, if it is a member, to whom it hits.
+func (a actor) by() string {
+	if a.member == nil {
+		return ""
+	}
+	return " by " + a.name
+}
+
 func (a actor) telling(cmd Command, kind Kind, nick string, act *Act) *telling {
 	e := Event{Kind: kind, Nick: nick, Act: act}
 	e.From, e.Member = a.from()
 	return &telling{e, &ack{actor: a, id: cmd.ID}}
 }
 
-// on returns t about another of those whom the act hits.
+// on returns t about one of those whom the act hits. What rooms are told does not say what a ban is
+// on, which may be an address.
 func (t *telling) on(nick string) *telling {
 	e := t.event
-	e.Nick = nick
+	act := *e.Act
+	act.Target = ""
+	e.Nick, e.Act = nick, &act
 	return &telling{e, t.ack}
 }
 
@@ -244,13 +255,9 @@ func (s *server) kick(_ context.Context, a actor, cmd Command) (Event, error) {
 	}
 	act := &Act{ID: s.newID(), Verb: VerbKick, Reason: cmd.Reason}
 	t := a.telling(cmd, KindKick, info.Nick, act)
-	text := "you were kicked"
-	if a.member != nil {
-		text += " by " + a.name
-	}
-	expelled := m.expel(&Error{Code: CodeKicked, Text: withReason(text, cmd.Reason), Ref: act.ID}, t)
+	ended := m.expel(&Error{Code: CodeKicked, Text: withReason("you were kicked"+a.by(), cmd.Reason), Ref: act.ID}, t)
 	<-m.left
-	if !expelled {
+	if !ended {
 		return Event{}, noSuchNick(cmd.Nick) // it left just then
 	}
 	s.audit(a, Audit{ID: act.ID, Verb: VerbKick, Target: info.Nick, Reason: cmd.Reason, Hit: []MemberInfo{info}}, nil)

@@ -3,6 +3,8 @@ package chatroom_test
 import (
 	"context"
 	"errors"
+	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -297,4 +299,142 @@ func TestNoUndoEndsWhoIsAbove(t *testing.T) {
 		mustSend(t, mod, chatroom.Command{Verb: chatroom.VerbUndo})
 		mustSend(t, root, chatroom.Say("", "hi"))
 	})
+}
+
+func TestNobodyActsOnAnAdminWhoHasLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t)
+		mod := enterAs(t, srv, "mod", chatroom.RoleModerator)
+		admin := chatroom.Identity{Nick: "ann", Account: "root", Role: chatroom.RoleAdmin}
+		ann, err := srv.Join(t.Context(), admin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustSend(t, ann, chatroom.Say("", "hi"))
+		ann.Close()
+		mustRefuse(t, mod, chatroom.Command{Verb: chatroom.VerbBan, Nick: "ann"}, chatroom.ErrDenied)
+		mustRefuse(t, mod, chatroom.Command{Verb: chatroom.VerbBan, Target: "account:root"}, chatroom.ErrDenied)
+		mustRefuse(t, mod, chatroom.Command{Verb: chatroom.VerbDelete, Nick: "ann"}, chatroom.ErrDenied)
+		if ann, err = srv.Join(t.Context(), admin); err != nil {
+			t.Fatal(err)
+		}
+		mustSend(t, ann, chatroom.Command{Verb: chatroom.VerbBan, Target: "root*"}) // she was here before, and is no hindrance
+		mustSend(t, ann, chatroom.Command{Verb: chatroom.VerbDelete, Nick: "ann"})
+		ann.Close()
+
+		// Who comes again as less, or was made more for a while only, is like anybody else.
+		admin.Role = chatroom.RoleMember
+		if ann, err = srv.Join(t.Context(), admin); err != nil {
+			t.Fatal(err)
+		}
+		bob := enterAs(t, srv, "bob", 0)
+		asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbPromote, Nick: "bob", Role: chatroom.RoleAdmin})
+		bob.Close()
+		mustSend(t, mod, chatroom.Command{Verb: chatroom.VerbBan, Nick: "ann"})
+		mustSend(t, mod, chatroom.Command{Verb: chatroom.VerbBan, Nick: "bob"})
+	})
+}
+
+func TestAMutedModeratorStaysMuted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t)
+		mod, other := enterAs(t, srv, "mod", chatroom.RoleModerator), enterAs(t, srv, "other", chatroom.RoleModerator)
+		id := asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbMute, Nick: "mod"}).Act.ID
+		for _, cmd := range []chatroom.Command{
+			{Verb: chatroom.VerbUnmute, Nick: "mod"},
+			{Verb: chatroom.VerbUnban, Ref: id},
+			{Verb: chatroom.VerbAllow, Nick: "mod"},
+			{Verb: chatroom.VerbAllow, Target: "*"},
+			{Verb: chatroom.VerbUndo, Ref: id},
+		} {
+			mustRefuse(t, mod, cmd, chatroom.ErrDenied)
+		}
+		mustRefuse(t, mod, chatroom.Say("", "hi"), chatroom.ErrMuted)
+		mustSend(t, other, chatroom.Command{Verb: chatroom.VerbUnmute, Nick: "mod"})
+		mustSend(t, mod, chatroom.Say("", "hi"))
+
+		// What one has done oneself one may take back.
+		mustSend(t, mod, chatroom.Command{Verb: chatroom.VerbMute, Target: "m*", Force: true})
+		mustSend(t, mod, chatroom.Command{Verb: chatroom.VerbUndo})
+		mustSend(t, mod, chatroom.Say("", "hi"))
+	})
+}
+
+// A remote is a connection from some address.
+type remote struct {
+	net.Conn
+	addr string
+}
+
+func (r remote) RemoteAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(r.addr), 1234))
+}
+
+func TestTheRoomIsNotToldAddresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t)
+		ann, mod := enterAs(t, srv, "ann", 0), enterAs(t, srv, "mod", chatroom.RoleModerator)
+		bob := callFrom(t, srv, "203.0.113.7")
+		bob.send(`{"type":"join","nick":"bob"}`)
+		mustSend(t, mod, chatroom.Command{Verb: chatroom.VerbMute, Target: "203.0.113.7"})
+		mustSend(t, mod, chatroom.Command{Verb: chatroom.VerbBan, Target: "203.0.113.7", Reason: "spam"})
+		told := unread(t, ann)
+		mustNotSee(t, told, "203.0.113")
+		if last := told[len(told)-1]; last.Kind != chatroom.KindBan || last.Nick != "bob" {
+			t.Errorf("the room is told %+v", last)
+		}
+		if heard := bob.hear(); !strings.Contains(heard, `"text":"you were banned by mod: spam (ban `) {
+			t.Errorf("bob hears %s", heard)
+		}
+	})
+}
+
+func TestAPreviewOfAnAllowanceSaysWhomItIsOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t)
+		enterAs(t, srv, "bob", 0)
+		r := asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbAllow, Target: "b*", Preview: true}).Report
+		if r.Count != 1 || len(r.Hits) != 1 || r.Hits[0].Nick != "bob" {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+func TestAModeratorIsToldOfAnAllowanceInTheWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t)
+		mod := enterAs(t, srv, "mod", chatroom.RoleModerator)
+		bob := enterAs(t, srv, "bob", 0)
+		asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbAllow, Target: "b*"})
+		mustSend(t, mod, chatroom.Command{Verb: chatroom.VerbBan, Nick: "bob"})
+		told := false
+		for _, e := range unread(t, mod) {
+			told = told || e.Kind == chatroom.KindNotice && strings.Contains(e.Text, "allowance")
+		}
+		if !told {
+			t.Error("the moderator is not told why bob is still here")
+		}
+		mustSend(t, bob, chatroom.Say("", "hi"))
+	})
+}
+
+func TestClearFindsWhatWasSaidUnderAnotherNick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t)
+		enterAs(t, srv, "ann", 0)
+		bob := enterAs(t, srv, "bob", 0)
+		mustSend(t, bob, chatroom.Say("", "one"))
+		mustSend(t, bob, chatroom.Rename("robert"))
+		mustSend(t, bob, chatroom.Say("", "two"))
+		asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbBan, Nick: "robert"})
+		if e := asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbClear, Nick: "robert"}); len(e.Act.Seqs) != 2 {
+			t.Errorf("%d messages were deleted, not 2", len(e.Act.Seqs))
+		}
+	})
+}
+
+func TestNobodyIsPromotedToMember(t *testing.T) {
+	if cmd, err := chatroom.ParseLine("/promote bob member"); !errors.Is(err, chatroom.ErrBadRequest) {
+		t.Errorf("%+v and %v", cmd, err)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -259,7 +260,7 @@ func (s *server) decide(_ context.Context, a actor, cmd Command) (Event, error) 
 func (s *server) tellAuthor(d Draft, text string) {
 	for _, m := range s.everybody() {
 		if m.number == d.Member {
-			m.post(&Event{Kind: KindNotice, Time: now(), Text: withStop(text)})
+			m.post(&Event{Kind: KindNotice, Time: now(), Text: strings.TrimRight(text, ".") + "."})
 		}
 	}
 }

@@ -139,7 +139,7 @@ func (r *room) paceLocked(s *seat) error {
 		wait = (wait + time.Second - 1).Truncate(time.Second)
 		return &Error{
 			Code: CodeRateLimited, Retry: RetryLater, After: wait,
-			Text: fmt.Sprintf("slow mode: one message every %s; wait %s more", span(every), span(wait)),
+			Text: fmt.Sprintf("slow mode: one message every %v; wait %v more", every, wait),
 		}
 	}
 	s.spoke = at

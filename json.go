@@ -267,7 +267,7 @@ func (o object) seconds(name string, d time.Duration) object {
 	if d == 0 {
 		return o
 	}
-	return strconv.AppendFloat(o.key(name), d.Seconds(), 'f', -1, 64)
+	return strconv.AppendFloat(o.key(name), float64(d)/1e9, 'f', -1, 64)
 }
 
 // flag adds a claim if it holds.

@@ -162,10 +162,11 @@ func (s *server) ban(ctx context.Context, a actor, cmd Command) (Event, error) {
 	s.audit(a, rec, func(ctx context.Context, a actor, undo *Act) error {
 		return s.lift(ctx, a, st.bans, a.telling(Command{}, KindUnmute, "", undo))
 	})
+	done := t.finish()
 	for _, note := range st.notes {
 		a.tell(note + ".")
 	}
-	return t.finish(), nil
+	return done, nil
 }
 
 // sentence works out what cmd would store, and whom that would hit.

@@ -396,6 +396,7 @@ var verbs = []struct {
 	{"nonsense", func(c *court) {
 		c.does(cmd{Verb: "dance"})
 		c.does(cmd{Verb: chatroom.VerbKick})
+		c.does(cmd{Verb: chatroom.VerbUnban, Nick: "bob", Preview: true})
 		c.does(cmd{Verb: chatroom.VerbBan, Nick: "bob", Target: "bob"})
 		c.does(cmd{Verb: chatroom.VerbBan, Nick: "bob", For: -time.Second})
 		c.does(cmd{Verb: chatroom.VerbBan, Nick: "bob", For: 101 * 365 * 24 * time.Hour})
@@ -404,7 +405,7 @@ var verbs = []struct {
 		c.does(cmd{Verb: chatroom.VerbDelete})
 		c.does(cmd{Verb: chatroom.VerbUndo, Ref: "nothing"})
 		c.does(cmd{Verb: chatroom.VerbApprove, Ref: "nothing"})
-	}, "! unknown_command, ! bad_request, ! bad_request, ! bad_request, ! bad_request, ! bad_request, ! text_too_long, " +
+	}, "! unknown_command, ! bad_request, ! bad_request, ! bad_request, ! bad_request, ! bad_request, ! bad_request, ! text_too_long, " +
 		"! bad_request, ! no_such_ref, ! no_such_ref", ""},
 }
 

@@ -1,0 +1,787 @@
+package chatroom_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"example.com/chatroom"
+)
+
+// A shaky store is a MemoryBans that can fail, hang and panic, and is written to by another hand.
+type shaky struct {
+	chatroom.BanStore
+	mood    atomic.Value // "", "fails", "hangs" or "panics"
+	hand    chan chatroom.Ban
+	release chan struct{} // closed when hanging calls may return
+}
+
+func newShaky(t testing.TB, bans ...chatroom.Ban) *shaky {
+	s := &shaky{BanStore: chatroom.MemoryBans(bans...), hand: make(chan chatroom.Ban), release: make(chan struct{})}
+	s.mood.Store("")
+	t.Cleanup(func() { close(s.release) })
+	return s
+}
+
+var errStore = errors.New("the disk is on fire")
+
+func (s *shaky) feel() error {
+	switch s.mood.Load() {
+	case "fails":
+		return errStore
+	case "hangs":
+		<-s.release
+		return errStore
+	case "panics":
+		panic("the store")
+	}
+	return nil
+}
+
+func (s *shaky) Add(ctx context.Context, b chatroom.Ban) error {
+	if err := s.feel(); err != nil {
+		return err
+	}
+	return s.BanStore.Add(ctx, b)
+}
+
+func (s *shaky) Remove(ctx context.Context, id string) error {
+	if err := s.feel(); err != nil {
+		return err
+	}
+	return s.BanStore.Remove(ctx, id)
+}
+
+func (s *shaky) List(ctx context.Context) ([]chatroom.Ban, error) {
+	if err := s.feel(); err != nil {
+		return nil, err
+	}
+	return s.BanStore.List(ctx)
+}
+
+// Watch makes a shaky store a BanWatcher: what comes from hand was written by another program.
+func (s *shaky) Watch(ctx context.Context, changed func()) error {
+	for {
+		select {
+		case b := <-s.hand:
+			if err := s.BanStore.Add(ctx, b); err != nil {
+				return err
+			}
+			changed()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// A matcher is a shaky store that answers for each member.
+type matcher struct{ *shaky }
+
+func (m matcher) Match(ctx context.Context, _ chatroom.Subject) ([]chatroom.Ban, error) {
+	return m.List(ctx)
+}
+
+func TestABanThatTheStoreDoesNotTakeIsNotInForce(t *testing.T) {
+	for _, mood := range []string{"fails", "hangs", "panics"} {
+		t.Run(mood, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := newShaky(t, chatroom.Ban{ID: "old", Kind: chatroom.BanNick, Value: "mallory"})
+				srv := hostBubble(t, chatroom.WithBanStore(store))
+				bob, eve := joinInside(t, srv, "bob"), joinInside(t, srv, "eve")
+				store.mood.Store(mood)
+				var giving sync.WaitGroup
+				for _, c := range []cmd{
+					chatroom.BanPerson("bob", 0, ""), {Verb: chatroom.VerbMute, Nick: "bob"}, {Verb: chatroom.VerbUnban, Nick: "mallory"},
+					{Verb: chatroom.VerbAllow, Nick: "mallory"},
+				} {
+					giving.Go(func() {
+						_, err := srv.Moderate(t.Context(), c)
+						wantCode(t, err, chatroom.CodeUnavailable)
+					})
+				}
+				synctest.Wait()
+				began := time.Now()
+				if _, err := say(t, eve, "is anything the matter?"); err != nil || time.Since(began) > 0 {
+					t.Errorf("eve speaks after %v: %v", time.Since(began), err)
+				}
+				joinInside(t, srv, "dan").Close()
+				giving.Wait()
+				if took := time.Since(began); took > 11*time.Second {
+					t.Errorf("giving it up took %v", took)
+				}
+				if _, err := say(t, bob, "here"); err != nil {
+					t.Errorf("bob: %v", err)
+				}
+				_, err := srv.Join(t.Context(), chatroom.Identity{Nick: "mallory"})
+				wantCode(t, err, chatroom.CodeBanned)
+				if got := auditLines(srv); got != "" {
+					t.Errorf("recorded %s", got)
+				}
+				store.mood.Store("")
+				if _, err := srv.Moderate(t.Context(), chatroom.BanPerson("bob", 0, "")); err != nil {
+					t.Errorf("a ban by a store that is well again: %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestNewFailsWithItsBanStore(t *testing.T) {
+	for _, mood := range []string{"fails", "panics"} {
+		store := newShaky(t)
+		store.mood.Store(mood)
+		srv, err := chatroom.New(chatroom.WithBanStore(store))
+		if err == nil {
+			srv.Close()
+			t.Errorf("New with a store that %s succeeds", mood)
+		}
+		if mood == "fails" && !errors.Is(err, errStore) {
+			t.Errorf("New: %v", err)
+		}
+	}
+}
+
+func TestWhoCannotBeLookedUpIsTurnedAwayUnlessTheServerFailsOpen(t *testing.T) {
+	for _, mood := range []string{"fails", "hangs", "panics"} {
+		for _, open := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				store := newShaky(t, chatroom.Ban{ID: "old", Kind: chatroom.BanNick, Value: "mallory"})
+				opts := []chatroom.Option{chatroom.WithBanStore(matcher{store})}
+				want := chatroom.CodeUnavailable
+				if open {
+					opts, want = append(opts, chatroom.WithFailOpen()), ""
+				}
+				srv := hostBubble(t, opts...)
+				bob := joinInside(t, srv, "bob")
+				_, err := srv.Join(t.Context(), chatroom.Identity{Nick: "mallory"})
+				wantCode(t, err, chatroom.CodeBanned)
+				store.mood.Store(mood)
+				c, err := srv.Join(t.Context(), chatroom.Identity{Nick: "dan"})
+				if wantCode(t, err, want); err == nil {
+					c.Close()
+				} else if told := wantCode(t, err, want); told.Retry != chatroom.RetryLater {
+					t.Errorf("dan is told %+v", told)
+				}
+				_, err = bob.Send(t.Context(), chatroom.Rename("rob"))
+				wantCode(t, err, want)
+				if _, err := say(t, bob, "still here"); err != nil {
+					t.Errorf("bob: %v", err)
+				}
+			})
+		}
+	}
+}
+
+func TestABanByAnotherHandHitsWhoIsHere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newShaky(t)
+		srv := hostBubble(t, chatroom.WithBanStore(store))
+		bob, eve := joinInside(t, srv, "bob"), joinInside(t, srv, "eve")
+		store.hand <- chatroom.Ban{ID: "x1", Kind: chatroom.BanMask, Value: "b*", Reason: "elsewhere"}
+		store.hand <- chatroom.Ban{ID: "x2", Kind: chatroom.BanNick, Value: "eve", Effect: chatroom.EffectMute}
+		synctest.Wait()
+		_, end := received(bob)
+		if told := wantCode(t, end, chatroom.CodeBanned); told.Ref != "x1" || !strings.Contains(told.Text, "elsewhere") {
+			t.Errorf("bob is told %+v", told)
+		}
+		_, err := say(t, eve, "hm")
+		if told := wantCode(t, err, chatroom.CodeMuted); told.Ref != "x2" {
+			t.Errorf("eve is told %+v", told)
+		}
+		events, _ := received(eve)
+		var kinds []chatroom.Kind
+		for _, e := range events[len(events)-2:] {
+			kinds = append(kinds, e.Kind)
+		}
+		if diff := cmp.Diff([]chatroom.Kind{chatroom.KindBan, chatroom.KindMute}, kinds); diff != "" {
+			t.Errorf("eve received (-want +got):\n%s", diff)
+		}
+		store.mood.Store("fails") // what is known stays known
+		store.hand <- chatroom.Ban{ID: "x3", Kind: chatroom.BanNick, Value: "dan"}
+		synctest.Wait()
+		_, err = srv.Join(t.Context(), chatroom.Identity{Nick: "bob"})
+		wantCode(t, err, chatroom.CodeBanned)
+	})
+}
+
+// An officeAuth is users whose accounts change.
+type officeAuth struct {
+	users
+	changes chan string
+	refresh func(chatroom.Identity) (chatroom.Identity, error)
+}
+
+func (o *officeAuth) Watch(ctx context.Context, changed func(string)) error {
+	for {
+		select {
+		case account := <-o.changes:
+			changed(account)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (o *officeAuth) Refresh(_ context.Context, id chatroom.Identity) (chatroom.Identity, error) {
+	return o.refresh(id)
+}
+
+func TestAnAccountThatChangesIsRefreshed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		office := &officeAuth{users: users{"ann": {}, "bob": {}, "joe": {}}, changes: make(chan string)}
+		srv := hostBubble(t, chatroom.WithAuthenticator(office))
+		eve := joinInside(t, srv, "eve")
+		members := make(map[string]chatroom.Client)
+		for nick := range office.users {
+			members[nick] = joinByJSON(t, srv, nick)
+		}
+		office.refresh = func(id chatroom.Identity) (chatroom.Identity, error) {
+			switch id.Account {
+			case "ann":
+				id.Role = chatroom.RoleModerator
+				return id, nil
+			case "bob":
+				return id, &chatroom.Error{Code: chatroom.CodeUnauthorized, Text: "you have been dismissed", Retry: chatroom.RetryNever}
+			}
+			return id, errors.New("the directory is down")
+		}
+		received(eve)
+		for _, account := range []string{"ann", "bob", "joe", "nobody"} {
+			office.changes <- account
+			synctest.Wait()
+		}
+		events, _ := received(eve)
+		if len(events) != 2 || events[0].Kind != chatroom.KindRole || events[0].Nick != "ann" || events[0].Act.Role != chatroom.RoleModerator || events[1].Kind != chatroom.KindLeave {
+			t.Errorf("eve received %+v", events)
+		}
+		_, end := received(members["bob"])
+		if told := wantCode(t, end, chatroom.CodeUnauthorized); told.Text != "you have been dismissed" {
+			t.Errorf("bob is told %+v", told)
+		}
+		if _, err := say(t, members["joe"], "still here"); err != nil {
+			t.Errorf("joe: %v", err)
+		}
+		received(members["ann"])
+		if got := members["ann"].Self().Role; got != chatroom.RoleModerator {
+			t.Errorf("ann is %v", got)
+		}
+		if _, err := members["ann"].Send(t.Context(), chatroom.Kick("joe", "")); err != nil {
+			t.Errorf("ann kicks: %v", err)
+		}
+		if got := auditLines(srv); got != "promote ann, kick joe" {
+			t.Errorf("recorded %s", got)
+		}
+	})
+}
+
+// A bashful conn notes whether it was read from.
+type bashful struct {
+	net.Conn
+	read atomic.Bool
+}
+
+func (b *bashful) Read(p []byte) (int, error) {
+	b.read.Store(true)
+	return b.Conn.Read(p)
+}
+
+func (b *bashful) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7)} }
+
+type doorman struct{ chatroom.Authenticator }
+
+func (doorman) Admit(_ context.Context, addr net.Addr) error {
+	if strings.HasPrefix(addr.String(), "192.0.2.7:") {
+		return errors.New("not that one")
+	}
+	return nil
+}
+
+func TestAnAdmitterRefusesBeforeAByteIsRead(t *testing.T) {
+	srv, err := chatroom.New(chatroom.WithAuthenticator(doorman{chatroom.OpenDoor()}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { srv.Close() })
+	near, far := net.Pipe()
+	conn := &bashful{Conn: far}
+	if err := srv.ServeConn(t.Context(), conn); err == nil || err.Error() != "not that one" || conn.read.Load() {
+		t.Errorf("ServeConn: %v; read %v", err, conn.read.Load())
+	}
+	near.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if n, err := near.Read(make([]byte, 1)); n > 0 || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the peer reads %d bytes, %v", n, err)
+	}
+}
+
+func TestReservedNicksAtTheDoor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t, chatroom.WithAuthenticator(users{"admin": {}, "Server": {}}))
+		for _, nick := range []string{"system", "SERVER", "аdmin", "ＡＤＭＩＮ", "admln", "NickServ", "r00t"} { // the second a is Cyrillic
+			c := call(t, srv)
+			c.send(`{"type":"join","nick":"` + nick + `"}`)
+			if got := c.hear(); !strings.Contains(got, `"nick_invalid"`) {
+				t.Errorf("%s is told %s", nick, got)
+			}
+		}
+		bob := call(t, srv)
+		bob.send(`{"type":"join","nick":"bob"}`)
+		bob.hear()
+		for _, nick := range []string{"admin", "Server", "аdmin"} {
+			bob.send(`{"type":"nick","nick":"` + nick + `"}`)
+			if got := bob.hear(); !strings.Contains(got, `"nick_invalid"`) {
+				t.Errorf("bob becomes %s: %s", nick, got)
+			}
+		}
+		for _, nick := range []string{"admin", "Server"} {
+			c := call(t, srv)
+			c.send(`{"type":"join","nick":"` + nick + `"}`)
+			if got := c.hear(); !strings.Contains(got, `"welcome"`) {
+				t.Errorf("%s, who has the account, is told %s", nick, got)
+			}
+		}
+		joinInside(t, srv, "system").Close() // the program's own may have any
+	})
+}
+
+func TestSecretsInTheClear(t *testing.T) {
+	tests := []struct {
+		addr    string
+		options []chatroom.Option
+		line    string
+		want    string
+	}{
+		{"192.0.2.7", nil, `"nick":"ann","password":"sesame"`, "denied"},
+		{"192.0.2.7", nil, `"nick":"ann","password":"wrong"`, "denied"},
+		{"192.0.2.7", nil, `"nick":"ann"`, "denied"}, // not even asked for
+		{"192.0.2.7", nil, `"nick":"bob"`, "welcome"},
+		{"2001:db8::7", nil, `"nick":"ann","password":"sesame"`, "denied"},
+		{"127.0.0.1", nil, `"nick":"ann","password":"sesame"`, "welcome"},
+		{"::1", nil, `"nick":"ann","password":"sesame"`, "welcome"},
+		{"::ffff:127.0.0.1", nil, `"nick":"ann","password":"sesame"`, "welcome"},
+		{"", nil, `"nick":"ann","password":"sesame"`, "welcome"},
+		{"192.0.2.7", []chatroom.Option{chatroom.WithPlaintextSecrets()}, `"nick":"ann","password":"sesame"`, "welcome"},
+		{"192.0.2.7", []chatroom.Option{chatroom.WithPlaintextSecrets()}, `"nick":"ann"`, "password_required"},
+	}
+	for _, tt := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			srv := hostBubble(t, append(tt.options, chatroom.WithAuthenticator(users{"ann": {secret: "sesame"}}))...)
+			c := callFrom(t, srv, tt.addr)
+			c.send(`{"type":"join",` + tt.line + `}`)
+			if got := c.hear(); !strings.Contains(got, `"`+tt.want+`"`) {
+				t.Errorf("%s from %q: %s", tt.line, tt.addr, got)
+			}
+		})
+	}
+}
+
+// A verdict that depends on the text alone.
+func verdict(v chatroom.Verdict, words ...string) chatroom.Filter {
+	return chatroom.FilterFunc(func(_ context.Context, d chatroom.Draft) (chatroom.Verdict, error) {
+		if len(words) == 0 || slices.ContainsFunc(words, func(w string) bool { return strings.Contains(d.Text, w) }) {
+			return v, nil
+		}
+		return chatroom.Verdict{}, nil
+	})
+}
+
+func step(name string, f chatroom.Filter) chatroom.FilterStep {
+	return chatroom.FilterStep{Name: name, Filter: f}
+}
+
+func filtered(steps ...chatroom.FilterStep) (opts []chatroom.Option) {
+	for _, s := range steps {
+		opts = append(opts, chatroom.WithFilter(s))
+	}
+	return opts
+}
+
+func TestFiltersReviewInOrderWhatTheOneBeforeLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen []chatroom.Draft
+		watch := chatroom.FilterFunc(func(_ context.Context, d chatroom.Draft) (chatroom.Verdict, error) {
+			seen = append(seen, d)
+			return chatroom.Verdict{}, nil
+		})
+		srv := hostBubble(t, filtered(
+			step("first", watch),
+			step("gentle", verdict(chatroom.Verdict{Decision: chatroom.DecisionRewrite, Text: "d*mn\x1b!", Rule: "r", Score: 0.5, Evidence: "damn"}, "damn")),
+			step("second", watch),
+			step("strict", verdict(chatroom.Verdict{Decision: chatroom.DecisionRefuse, Reason: "no"}, "bad", "d*mn␛! bad")),
+			step("third", watch),
+		)...)
+		bob := joinInside(t, srv, "bob")
+		e, err := say(t, bob, "damn")
+		if err != nil || e.Text != "d*mn␛!" {
+			t.Errorf("said %+v, %v", e, err)
+		}
+		_, err = say(t, bob, "bad")
+		if told := wantCode(t, err, chatroom.CodeRefused); told.Text != "no" {
+			t.Errorf("bob is told %+v", told)
+		}
+		var texts []string
+		for _, d := range seen {
+			texts = append(texts, d.Text)
+		}
+		if diff := cmp.Diff([]string{"damn", "d*mn␛!", "d*mn␛!", "bad", "bad"}, texts); diff != "" {
+			t.Errorf("reviewed (-want +got):\n%s", diff)
+		}
+		want := chatroom.Draft{Verb: chatroom.VerbSay, Room: "lobby", Text: "damn", Nick: "bob", Member: 1, Time: time.Now().UTC(), Joined: seen[0].Joined}
+		if diff := cmp.Diff(want, seen[0], cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+			t.Errorf("draft (-want +got):\n%s", diff)
+		}
+		recs := audits(srv)
+		if len(recs) != 2 || recs[0].Rule != "r" || recs[0].Score != 0.5 || recs[0].Evidence != "damn" || recs[0].Text != "d*mn␛!" ||
+			recs[0].Messages[0].Text != "damn" || recs[0].By != "gentle" || recs[0].Source != chatroom.SourceFilter || recs[0].Verb != "rewrite" {
+			t.Errorf("recorded %+v", recs)
+		}
+	})
+}
+
+func TestADryFilterCountsAndDoesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := step("dry", verdict(chatroom.Verdict{Decision: chatroom.DecisionBan, Rule: "all"}))
+		s.Dry = true
+		srv := hostBubble(t, chatroom.WithFilter(s))
+		bob := joinInside(t, srv, "bob")
+		for range 10 {
+			if _, err := say(t, bob, "hello"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Second)
+		say(t, bob, "hello")
+		if got := srv.Stats().Filters["dry"]; got != (chatroom.FilterStats{Reviewed: 11, Decided: 11}) {
+			t.Errorf("counted %+v", got)
+		}
+		recs := audits(srv)
+		if len(recs) != 2 || !recs[0].Dry || recs[0].Verb != "ban" || recs[0].Rule != "all" || recs[0].Bans != nil {
+			t.Errorf("recorded %+v", recs)
+		}
+		if _, err := srv.Moderate(t.Context(), cmd{Verb: chatroom.VerbUndo, Ref: recs[0].ID}); err == nil {
+			t.Error("what was not done is taken back")
+		}
+	})
+}
+
+func TestFiltersExemptRoles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refuse := verdict(chatroom.Verdict{Decision: chatroom.DecisionRefuse}, "x")
+		srv := hostBubble(t, filtered(
+			step("members", refuse),
+			chatroom.FilterStep{Name: "moderators", Filter: verdict(chatroom.Verdict{Decision: chatroom.DecisionRefuse}, "y"), UpTo: chatroom.RoleModerator},
+		)...)
+		for role, want := range map[chatroom.Role][2]chatroom.Code{
+			chatroom.RoleMember:    {chatroom.CodeRefused, chatroom.CodeRefused},
+			chatroom.RoleModerator: {"", chatroom.CodeRefused},
+			chatroom.RoleAdmin:     {"", ""},
+		} {
+			c, err := srv.Join(t.Context(), chatroom.Identity{Nick: role.String() + "1", Role: role})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Close() })
+			for i, text := range []string{"x", "y"} {
+				_, err := say(t, c, text)
+				wantCode(t, err, want[i])
+			}
+		}
+	})
+}
+
+func TestAFilterThatFailsAbstains(t *testing.T) {
+	type reviewing = func(context.Context, chatroom.Draft) (chatroom.Verdict, error)
+	refuse := chatroom.Verdict{Decision: chatroom.DecisionRefuse}
+	for name, f := range map[string]reviewing{
+		"error": func(context.Context, chatroom.Draft) (chatroom.Verdict, error) { return refuse, errors.New("no model") },
+		"panic": func(context.Context, chatroom.Draft) (chatroom.Verdict, error) { panic("no model") },
+		"late": func(ctx context.Context, _ chatroom.Draft) (chatroom.Verdict, error) {
+			<-ctx.Done()
+			return refuse, ctx.Err()
+		},
+		"hang": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				defer close(release)
+				if name == "hang" {
+					f = func(context.Context, chatroom.Draft) (chatroom.Verdict, error) {
+						<-release
+						return refuse, nil
+					}
+				}
+				srv := hostBubble(t, filtered(step("broken", chatroom.FilterFunc(f)), step("well", verdict(refuse, "bad")))...)
+				bob, eve := joinInside(t, srv, "bob"), joinInside(t, srv, "eve")
+				for range 20 {
+					began := time.Now()
+					if _, err := say(t, bob, "good"); err != nil || time.Since(began) > 1100*time.Millisecond {
+						t.Fatalf("after %v: %v", time.Since(began), err)
+					}
+				}
+				_, err := say(t, bob, "bad")
+				wantCode(t, err, chatroom.CodeRefused)
+				if got := srv.Stats().Filters["broken"]; got.Failed != 21 || got.Reviewed != 21 {
+					t.Errorf("counted %+v", got)
+				}
+				began := time.Now() // with so many reviews stuck it is not asked any more
+				if say(t, eve, "good"); name == "hang" && time.Since(began) > 0 {
+					t.Errorf("eve waited %v", time.Since(began))
+				}
+			})
+		})
+	}
+}
+
+func TestAHeldMessageIsSaidByItsAuthorOnceApproved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t, append(filtered(step("words", verdict(chatroom.Verdict{Decision: chatroom.DecisionHold, Reason: "casino"}, "casino"))),
+			chatroom.WithAuthenticator(courtUsers))...)
+		alice, bob, eve := joinInside(t, srv, "alice"), joinByJSON(t, srv, "bob"), joinInside(t, srv, "eve")
+		var refs []string
+		for _, c := range []cmd{chatroom.Say("", "casino 1"), chatroom.Action("", "casino 2"), chatroom.Say("", "casino 3")} {
+			_, err := bob.Send(t.Context(), c)
+			refs = append(refs, wantCode(t, err, chatroom.CodeHeld).Ref)
+		}
+		events, _ := received(alice)
+		var told []string
+		for _, e := range events {
+			if e.Kind == chatroom.KindHold {
+				told = append(told, e.Report.Held[0].ID)
+			}
+		}
+		if diff := cmp.Diff(refs, told); diff != "" {
+			t.Errorf("held (-bob is told +alice is told):\n%s", diff)
+		}
+		received(eve)
+		bob.Close()
+		for i, verb := range []chatroom.Verb{chatroom.VerbApprove, chatroom.VerbApprove, chatroom.VerbReject} {
+			if _, err := alice.Send(t.Context(), cmd{Verb: verb, Ref: refs[i]}); err != nil {
+				t.Errorf("%s: %v", verb, err)
+			}
+			_, err := alice.Send(t.Context(), cmd{Verb: verb, Ref: refs[i]})
+			wantCode(t, err, chatroom.CodeNoSuchRef)
+		}
+		events, _ = received(eve)
+		var heard []string
+		for _, e := range events {
+			heard = append(heard, string(e.Kind)+" "+e.From+" "+e.Text)
+		}
+		if diff := cmp.Diff([]string{"leave bob ", "message bob casino 1", "action bob casino 2"}, heard); diff != "" {
+			t.Errorf("eve heard (-want +got):\n%s", diff)
+		}
+		if got := auditLines(srv); got != "hold bob, hold bob, hold bob, approve bob, approve bob, reject bob" {
+			t.Errorf("recorded %s", got)
+		}
+	})
+}
+
+// A message that is approved is no way around a ban or a deletion: it is in the history like any other.
+func TestVerdictsThatPunishAreCarriedOutAndRecorded(t *testing.T) {
+	tests := []struct {
+		decision chatroom.Decision
+		lasts    time.Duration
+		code     chatroom.Code
+		want     string
+	}{
+		{chatroom.DecisionMute, 10 * time.Minute, chatroom.CodeMuted, "mute bob, mute bob"},
+		{chatroom.DecisionMute, 0, chatroom.CodeMuted, "mute bob, mute bob"},
+		{chatroom.DecisionKick, 0, chatroom.CodeKicked, "kick bob, kick bob"},
+		{chatroom.DecisionBan, 10 * time.Minute, chatroom.CodeBanned, "ban bob, ban bob"},
+		{chatroom.DecisionBan, 0, chatroom.CodeBanned, "ban bob, ban bob"},
+		{"nonsense", 0, chatroom.CodeRefused, "nonsense bob"},
+	}
+	for _, tt := range tests {
+		for _, way := range moderatingWays[:2] {
+			t.Run(string(tt.decision)+" "+way.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					v := chatroom.Verdict{Decision: tt.decision, For: tt.lasts, Reason: "spam", Rule: "rule 7", Score: 3, Evidence: "seen"}
+					srv := hostBubble(t, filtered(step("words", verdict(v, "casino")))...)
+					bob, eve := way.join(t, srv, "bob"), joinInside(t, srv, "eve")
+					_, err := say(t, bob, "casino")
+					told := wantCode(t, err, tt.code)
+					lasts := tt.lasts
+					if lasts == 0 {
+						lasts = time.Hour
+					}
+					if over := time.Until(told.Until); !told.Until.IsZero() && (over <= lasts-time.Second || over > lasts) {
+						t.Errorf("it lasts %v", over)
+					}
+					events, _ := received(eve)
+					for _, e := range events {
+						if e.Text == "casino" {
+							t.Errorf("eve received %+v", e)
+						}
+					}
+					recs := audits(srv)
+					if got := auditLines(srv); got != tt.want {
+						t.Errorf("recorded %s", got)
+					}
+					if r := recs[0]; r.Rule != "rule 7" || r.Score != 3 || r.Evidence != "seen" || r.By != "words" || r.Messages[0].Text != "casino" {
+						t.Errorf("recorded %+v", r)
+					}
+					if told.Ref != "" && told.Ref != recs[1].ID {
+						t.Errorf("bob is told of %s, recorded is %s", told.Ref, recs[1].ID)
+					}
+				})
+			})
+		}
+	}
+}
+
+// Whatever becomes of it, what was said in private is in no record, no log and no report.
+func TestWhatIsPrivateAndSecretIsRecordedNowhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var logged bytes.Buffer
+		var mu sync.Mutex
+		handler := slog.NewTextHandler(&lockedBuffer{&mu, &logged}, &slog.HandlerOptions{Level: slog.LevelDebug})
+		opts := append(filtered(
+			step("hold", verdict(chatroom.Verdict{Decision: chatroom.DecisionHold, Evidence: "psst hold"}, "hold")),
+			step("rewrite", verdict(chatroom.Verdict{Decision: chatroom.DecisionRewrite, Text: "psst again", Evidence: "psst"}, "rewrite")),
+			step("refuse", verdict(chatroom.Verdict{Decision: chatroom.DecisionRefuse, Evidence: "psst"}, "refuse")),
+			step("error", chatroom.FilterFunc(func(context.Context, chatroom.Draft) (chatroom.Verdict, error) {
+				return chatroom.Verdict{}, errors.New("no model")
+			})),
+			step("mute", verdict(chatroom.Verdict{Decision: chatroom.DecisionMute, Evidence: "psst"}, "mute")),
+		), chatroom.WithLogger(slog.New(handler)), chatroom.WithAuthenticator(users{"ann": {secret: "sesame", role: chatroom.RoleModerator}, "joe": {secret: "tahini"}}))
+		srv := hostBubble(t, opts...)
+		for _, line := range []string{`"nick":"ann","password":"sesame"`, `"nick":"joe","password":"wrong-secret"`, `"nick":"joe","account":"joe","password":"tahini"`} {
+			c := call(t, srv)
+			c.send(`{"type":"join",` + line + `}`)
+			c.hear()
+		}
+		outside := callFrom(t, srv, "192.0.2.7")
+		outside.send(`{"type":"join","nick":"joe","password":"tahini"}`)
+		bob, eve := joinInside(t, srv, "bob"), joinInside(t, srv, "eve")
+		for _, word := range []string{"hold", "rewrite", "refuse", "nothing", "mute"} {
+			_, _ = bob.Send(t.Context(), chatroom.Private("eve", "psst "+word)) // most are refused
+			_, _ = bob.Send(t.Context(), chatroom.Private("nobody", "psst "+word))
+		}
+		if _, err := srv.Moderate(t.Context(), chatroom.Kick("eve", "")); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = bob.Send(t.Context(), chatroom.Private("ann", "psst"))
+		held, _ := srv.Moderate(t.Context(), cmd{Verb: chatroom.VerbHeld})
+		if held.Report.Count != 0 {
+			t.Errorf("held: %+v", held.Report)
+		}
+		eve.Close()
+		mu.Lock()
+		text := logged.String()
+		mu.Unlock()
+		recs := audits(srv)
+		if len(recs) < 4 || len(text) < 500 {
+			t.Fatalf("recorded %d acts, logged %d bytes", len(recs), len(text))
+		}
+		for _, r := range recs {
+			text += r.Text + r.Reason + r.Evidence + r.Note
+			for _, e := range r.Messages {
+				text += e.Text
+			}
+		}
+		for _, secret := range []string{"sesame", "tahini", "wrong-secret", "psst"} {
+			if i := strings.Index(text, secret); i >= 0 {
+				t.Errorf("%s is recorded: …%s…", secret, text[max(0, i-200):min(len(text), i+100)])
+			}
+		}
+	})
+}
+
+type lockedBuffer struct {
+	mu *sync.Mutex
+	b  *bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func TestTheAuditIsWholeAndEndsWithTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t)
+		joinInside(t, srv, "bob")
+		const acts = 100
+		var following sync.WaitGroup
+		var all [3][]chatroom.Audit
+		for i := range all {
+			following.Go(func() {
+				for a := range srv.Audits(context.Background()) { // ends when the server does
+					all[i] = append(all[i], a)
+				}
+			})
+		}
+		var stuck []uint64
+		release, holding := make(chan struct{}), make(chan struct{})
+		following.Go(func() {
+			for a := range srv.Audits(t.Context()) {
+				if stuck = append(stuck, a.Seq); len(stuck) == 1 {
+					close(holding)
+					<-release
+				}
+				if len(stuck) == 2 {
+					return
+				}
+			}
+		})
+		began := time.Now()
+		var acting sync.WaitGroup
+		for range 4 {
+			acting.Go(func() {
+				for range acts / 4 {
+					if _, err := srv.Moderate(t.Context(), cmd{Verb: chatroom.VerbSlow, Every: time.Second}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		acting.Wait()
+		<-holding
+		synctest.Wait()
+		for range 5000 { // more than are remembered
+			if _, err := srv.Moderate(t.Context(), cmd{Verb: chatroom.VerbSlow}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait() // those who follow do
+		}
+		if time.Since(began) > 0 {
+			t.Errorf("a subscriber that is stuck cost %v", time.Since(began))
+		}
+		close(release)
+		srv.Close()
+		following.Wait()
+		for _, recs := range all {
+			for i, a := range recs {
+				if a.Seq != uint64(i+1) {
+					t.Fatalf("record %d has the number %d", i, a.Seq)
+				}
+			}
+			if len(recs) != acts+5000 {
+				t.Errorf("%d records", len(recs))
+			}
+		}
+		if len(stuck) != 2 || stuck[1] < acts+5000-4096 {
+			t.Errorf("the stuck one received %v", stuck)
+		}
+		n := 0
+		for range srv.Audits(context.Background()) {
+			n++
+		}
+		if n < 4000 {
+			t.Errorf("after the end %d records are left", n)
+		}
+	})
+}

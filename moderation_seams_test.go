@@ -191,6 +191,7 @@ func TestABanByAnotherHandHitsWhoIsHere(t *testing.T) {
 		srv := hostBubble(t, chatroom.WithBanStore(store))
 		bob, eve := joinInside(t, srv, "bob"), joinInside(t, srv, "eve")
 		store.hand <- chatroom.Ban{ID: "x1", Kind: chatroom.BanMask, Value: "b*", Reason: "elsewhere"}
+		synctest.Wait()
 		store.hand <- chatroom.Ban{ID: "x2", Kind: chatroom.BanNick, Value: "eve", Effect: chatroom.EffectMute}
 		synctest.Wait()
 		_, end := received(bob)

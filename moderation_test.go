@@ -75,9 +75,11 @@ var moderatingWays = []struct {
 	{"program", nil},
 }
 
-// does moderates and notes what comes of it.
+// does moderates and notes what comes of it. Over a connection the first room's event is the answer,
+// and the act may have more to do by then.
 func (c *court) does(cmd chatroom.Command) (chatroom.Event, error) {
 	c.t.Helper()
+	defer synctest.Wait()
 	return c.note(c.moderate(cmd))
 }
 

@@ -105,6 +105,31 @@ func joinText(t *testing.T, addr, nick string) *peer {
 	return p
 }
 
+// logIn joins as somebody with an account does.
+func logIn(t *testing.T, addr, nick string) *peer {
+	t.Helper()
+	p := dial(t, nick, addr)
+	p.sees("Your nickname: ")
+	p.types(nick)
+	p.sees("Your password: ")
+	p.types(password)
+	p.sees("--- You are " + nick + ", in lobby")
+	return p
+}
+
+// addAccount adds an account to a file, with the password of all accounts.
+func addAccount(t *testing.T, accounts, name, role string) {
+	t.Helper()
+	stdin, keys := pipe(t)
+	fmt.Fprintln(keys, password)
+	keys.Close()
+	p := start(t, stdin, "server", "-add-account", name, "-role", role, "-accounts", accounts)
+	p.exits(0)
+	p.out.sees(role + " " + name + " was added")
+}
+
+const password = "secret"
+
 func TestPeopleAndProgramsMeet(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, "-motd", "be kind", "-history", "2")
@@ -245,26 +270,13 @@ func TestServerReadsItsFilesAgainOnHangup(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	accounts, bans := filepath.Join(dir, "accounts"), filepath.Join(dir, "bans")
-	addAccount := func(nick, role string) {
-		stdin, keys := pipe(t)
-		fmt.Fprintln(keys, "secret")
-		keys.Close()
-		p := start(t, stdin, "server", "-add-account", nick, "-role", role, "-accounts", accounts)
-		p.exits(0)
-		p.out.sees(role + " " + nick + " was added")
-	}
-	addAccount("ann", "admin")
+	addAccount(t, accounts, "ann", "admin")
 	srv := startServer(t, "-accounts", accounts, "-bans", bans)
 	joinText(t, srv.addr, "bob")
-	addAccount("cat", "member")
+	addAccount(t, accounts, "cat", "member")
 	srv.signals(syscall.SIGHUP)
 	srv.stderr.sees("files read again")
-	cat := dial(t, "cat", srv.addr)
-	cat.sees("Your nickname: ")
-	cat.types("cat")
-	cat.sees("Your password: ")
-	cat.types("secret")
-	cat.sees("--- You are cat, in lobby")
+	cat := logIn(t, srv.addr, "cat")
 
 	if err := os.WriteFile(bans, []byte("no ban\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -197,14 +197,20 @@ func (r *reader) more() error {
 func (r *reader) sees(texts ...string) {
 	r.t.Helper()
 	for _, text := range texts {
-		for {
-			if _, after, ok := bytes.Cut(r.unread, []byte(text)); ok {
-				r.unread = after
-				break
-			}
-			if err := r.more(); err != nil {
-				r.t.Fatalf("%s lacks %q: %v after %q", r.who, text, err, r.unread)
-			}
+		r.before(text)
+	}
+}
+
+// before reads on until it has seen text, and returns what came before that.
+func (r *reader) before(text string) string {
+	r.t.Helper()
+	for {
+		if before, after, ok := bytes.Cut(r.unread, []byte(text)); ok {
+			r.unread = after
+			return string(before)
+		}
+		if err := r.more(); err != nil {
+			r.t.Fatalf("%s lacks %q: %v after %q", r.who, text, err, r.unread)
 		}
 	}
 }

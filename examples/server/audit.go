@@ -105,8 +105,8 @@ func (a *auditFile) follow(records iter.Seq[chatroom.Audit]) error {
 			put(rec, seen)
 		}
 	}
-	if seen > written {
-		fill(seen)
+	if seen > written && !fill(seen) {
+		missing = fmt.Errorf("audit file: records %d to %d were not written: %w", written+1, seen, trouble)
 	}
 	return missing
 }

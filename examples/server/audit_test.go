@@ -360,6 +360,29 @@ func TestAuditFileOutlivesADiskThatFails(t *testing.T) {
 	}
 }
 
+func TestAuditFileTellsOfEveryRecordADiskThatStaysFullCosts(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	a, _ := opens(t, path)
+	full, err := os.Open(path) // writing to it fails
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	good := a.file
+	err = a.follow(func(yield func(chatroom.Audit) bool) {
+		yield(act(1))
+		a.file = full
+		for n := range uint64(3) {
+			yield(act(n + 2))
+		}
+	})
+	a.file = good
+	if err == nil || !strings.Contains(err.Error(), "records 2 to 4 were not written") {
+		t.Errorf("followed: %v", err)
+	}
+	intact(t, path, 1)
+}
+
 // What a failed write leaves behind goes, even if that fails at first.
 func TestHalfARecordIsOverwritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")

@@ -59,11 +59,17 @@ func (m *moderated) start() {
 
 func (m *moderated) restart() {
 	m.t.Helper()
+	m.ends(0)
+	m.start()
+}
+
+// ends stops the server and checks its exit code.
+func (m *moderated) ends(code int) {
+	m.t.Helper()
 	m.stop()
 	m.ann.sees("--- Goodbye: the server is shutting down.\n")
 	m.ann.conn.Close()
-	m.exits(0)
-	m.start()
+	m.exits(code)
 }
 
 func TestAKickedMemberIsGoneAtOnceAndMayRejoin(t *testing.T) {
@@ -146,13 +152,24 @@ func TestABannedMemberStaysOutUntilUnbanned(t *testing.T) {
 func (m *moderated) staysOut(id string, nicks ...string) {
 	m.t.Helper()
 	for _, nick := range nicks {
-		p := dial(m.t, nick, m.addr)
-		p.types(nick) // without waiting for the question, which takes a while to come
-		if told := p.before("Goodbye.\n"); !strings.HasPrefix(told, "Your nickname: you are banned") || !strings.HasSuffix(told, " (ban "+id+"). ") {
+		if told := m.keptOut(nick); !strings.HasSuffix(told, " (ban "+id+"). ") {
 			m.t.Errorf("%q was told %q", nick, told)
 		}
-		p.ends()
 	}
+}
+
+// keptOut checks that whoever goes by that nick is banned, and returns what it is told.
+func (m *moderated) keptOut(nick string) string {
+	m.t.Helper()
+	p := dial(m.t, nick, m.addr)
+	p.types(nick) // without waiting for the question, which takes a while to come
+	told := p.before("Goodbye.\n")
+	p.ends()
+	p.conn.Close()
+	if !strings.HasPrefix(told, "Your nickname: you are banned") {
+		m.t.Errorf("%q was told %q", nick, told)
+	}
+	return told
 }
 
 func TestAChangedAuditFileShows(t *testing.T) {
@@ -168,10 +185,7 @@ func TestAChangedAuditFileShows(t *testing.T) {
 	m.ann.sees("done: ban bob")
 	m.ann.types("/topic tea")
 	m.ann.sees("set the topic: tea")
-	m.stop()
-	m.ann.sees("Goodbye")
-	m.ann.conn.Close()
-	m.exits(0)
+	m.ends(0)
 
 	verify := func(code int) *program {
 		t.Helper()

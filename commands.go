@@ -179,7 +179,10 @@ func (m *member) leaveRoom(ctx context.Context, cmd Command) (Event, error) {
 // lastWords returns the text that m gives for leaving, or nothing if it may not say that: nobody is
 // kept here for it.
 func (m *member) lastWords(ctx context.Context, cmd Command, text string, seats ...*seat) string {
-	if text == "" || len(seats) == 0 || m.muted() != nil {
+	if text == "" || len(seats) == 0 {
+		return text // nobody reads it
+	}
+	if m.muted() != nil {
 		return ""
 	}
 	var r *room

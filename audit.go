@@ -3,6 +3,7 @@ package chatroom
 import (
 	"context"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 )
@@ -18,7 +19,7 @@ const (
 )
 
 // An Audit is the record of one act: who did what to whom, why and until when. It holds no
-// password and nothing said in private.
+// password and nothing said in private. What its slices hold must not be changed.
 type Audit struct {
 	Seq     uint64    `json:"seq"` // 1 for the server's first act, one more for each after it
 	ID      string    `json:"id"`  // the act's, for VerbUndo; short, unique, printable ASCII
@@ -56,11 +57,14 @@ const (
 	maxShown = 50   // acts, bans or held messages in one answer
 )
 
-// A journal holds the latest acts.
+// A journal holds the latest acts, and of those by moderators some more.
 type journal struct {
 	mu    sync.Mutex
 	count uint64 // acts ever
 	ring  []*act // the act n is at n % maxActs
+	// kept are the latest that can be undone and that members can't bring about by what they say,
+	// oldest first: they are found when ring has let go of them.
+	kept  []*act
 	grown chan struct{}
 }
 
@@ -108,6 +112,12 @@ func (j *journal) add(entry *act, rec Audit) {
 		j.ring = append(j.ring, make([]*act, i+1-len(j.ring))...)
 	}
 	j.ring[i] = entry
+	if entry.revert != nil && (entry.role > RoleMember || entry.member == 0) {
+		if len(j.kept) == maxActs {
+			j.kept = slices.Delete(j.kept, 0, maxActs/2)
+		}
+		j.kept = append(j.kept, entry)
+	}
 	if j.grown != nil {
 		close(j.grown)
 		j.grown = nil
@@ -118,6 +128,11 @@ func (j *journal) add(entry *act, rec Audit) {
 func (j *journal) latestLocked(yield func(*act) bool) {
 	for n := j.count; n > 0 && n+maxActs > j.count; n-- {
 		if !yield(j.ring[n%maxActs]) {
+			return
+		}
+	}
+	for _, a := range slices.Backward(j.kept) {
+		if a.Seq+maxActs <= j.count && !yield(a) {
 			return
 		}
 	}
@@ -180,9 +195,10 @@ func (s *server) Audits(ctx context.Context) iter.Seq[Audit] {
 // listActs answers VerbActs.
 func (s *server) listActs(_ context.Context, _ actor, cmd Command) (Event, error) {
 	report := &Report{}
+	by := fold(cmd.Nick)
 	s.acts.mu.Lock()
 	for a := range s.acts.latestLocked {
-		if cmd.Nick != "" && fold(a.By) != fold(cmd.Nick) {
+		if cmd.Nick != "" && fold(a.By) != by {
 			continue
 		}
 		if report.Count++; report.Count <= maxShown {

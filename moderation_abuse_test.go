@@ -438,3 +438,49 @@ func TestNobodyIsPromotedToMember(t *testing.T) {
 		t.Errorf("%+v and %v", cmd, err)
 	}
 }
+
+func TestTalkPushesNoActOutOfReach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t)
+		mod, bob := enterAs(t, srv, "mod", chatroom.RoleModerator), enterAs(t, srv, "bob", 0)
+		id := mustSend(t, mod, chatroom.Command{Verb: chatroom.VerbBan, Target: "spam*"}).Act.ID
+		for range 10_000 {
+			mustSend(t, bob, chatroom.Topic("", "PILLS"))
+			unread(t, bob)
+			unread(t, mod)
+		}
+		if acts := mustSend(t, mod, chatroom.Command{Verb: chatroom.VerbActs, Nick: "mod"}).Report.Acts; len(acts) != 1 || acts[0].ID != id {
+			t.Errorf("the moderator's acts are %+v", acts)
+		}
+		if undone := mustSend(t, mod, chatroom.Command{Verb: chatroom.VerbUndo}); undone.Act.Undoes != id {
+			t.Errorf("%+v", undone.Act)
+		}
+		if bans := asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbBans}).Report; bans.Count != 0 {
+			t.Errorf("there are %+v", bans.Bans)
+		}
+	})
+}
+
+func TestTheJournalIsBounded(t *testing.T) {
+	srv := hostBubble(t)
+	before := heap()
+	for range 100_000 {
+		asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbSlow, Every: time.Second, Reason: strings.Repeat("x", 500)})
+	}
+	if grown := heap() - before; grown > 32<<20 {
+		t.Errorf("100,000 acts hold %d MB", grown>>20)
+	}
+}
+
+func TestWhoIsLessNowUndoesNothingDoneAsMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t)
+		ann, bob := enterAs(t, srv, "ann", chatroom.RoleAdmin), enterAs(t, srv, "bob", 0)
+		mustSend(t, ann, chatroom.Command{Verb: chatroom.VerbPromote, Nick: "bob", Role: chatroom.RoleAdmin})
+		asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbDemote, Nick: "ann", Role: chatroom.RoleModerator})
+		mustRefuse(t, ann, chatroom.Command{Verb: chatroom.VerbUndo}, chatroom.ErrDenied)
+		if role := bob.Self().Role; role != chatroom.RoleAdmin {
+			t.Errorf("bob is %v", role)
+		}
+	})
+}

@@ -3,6 +3,7 @@ package chatroom
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"strings"
 )
 
@@ -70,7 +71,7 @@ func (j *journal) choose(a actor, cmd Command) ([]*act, error) {
 	case cmd.Nick != "" && cmd.For == 0:
 		return nil, &Error{Code: CodeBadRequest, Text: "say how far back, as in /undo ann 10m"}
 	}
-	since := now().Add(-cmd.For)
+	since, by := now().Add(-cmd.For), fold(cmd.Nick)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var acts []*act
@@ -84,7 +85,7 @@ func (j *journal) choose(a actor, cmd Command) ([]*act, error) {
 			}
 			continue
 		}
-		if old.Time.Before(since) || fold(old.By) != fold(cmd.Nick) || old.revert == nil {
+		if old.Time.Before(since) || fold(old.By) != by || old.revert == nil {
 			continue
 		}
 		if err := a.mayUndo(old); err != nil {
@@ -111,6 +112,8 @@ func (a actor) mayUndo(old *act) error {
 	switch {
 	case !a.did(old) && old.Source != SourceFilter && old.role >= a.role:
 		return &Error{Code: CodeDenied, Text: "that is an act of " + cmp.Or(old.By, "the program") + ", and you are not above that"}
+	case a.did(old) && old.role > a.role:
+		return &Error{Code: CodeDenied, Text: fmt.Sprintf("you did that as %s %s, and are not one now", article(old.role), old.role)}
 	case old.revert != nil:
 		return nil
 	case old.Verb == VerbKick:

@@ -90,6 +90,55 @@ func (x *banIndex) all() []Ban {
 	return inOrder(found)
 }
 
+// latest returns how many bans have not expired at now, and the n of them that were created last.
+func (x *banIndex) latest(n int, now time.Time) (bans []Ban, count int) {
+	newer := func(a, b *Ban) int {
+		return cmp.Or(b.Created.Compare(a.Created), strings.Compare(a.ID, b.ID))
+	}
+	var found []*Ban
+	x.mu.RLock()
+	for _, b := range x.tables.byID {
+		if b.Expired(now) {
+			continue
+		}
+		count++
+		if len(found) == n && newer(b, found[n-1]) > 0 {
+			continue
+		}
+		i, _ := slices.BinarySearchFunc(found, b, newer)
+		found = slices.Insert(found, i, b)
+		found = found[:min(len(found), n)]
+	}
+	x.mu.RUnlock()
+	for _, b := range found {
+		bans = append(bans, *b)
+	}
+	return bans, count
+}
+
+// like returns the bans, expired ones too, on nicks with one of keys, those with that kind and value,
+// the one with that ID, and those whose IDs say that they may have been given with one of these.
+func (x *banIndex) like(keys []string, kind BanKind, value, id string) []Ban {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	t := x.tables
+	found := t.under(kind, value)
+	for _, key := range keys {
+		found = append(found, t.nicks[key]...)
+	}
+	if b := t.byID[id]; b != nil {
+		found = append(found, b)
+	}
+	for _, b := range found {
+		for i := range maxTogether {
+			if with := t.byID[togetherID(actOf(b.ID), i)]; with != nil {
+				found = append(found, with)
+			}
+		}
+	}
+	return inOrder(found)
+}
+
 // on returns the bans, mutes and exceptions on s that have not expired, in order of creation.
 func (x *banIndex) on(s Subject, now time.Time) []Ban {
 	x.mu.RLock()
@@ -248,6 +297,29 @@ func strike[K comparable, V any](m map[K][]V, key K, isIt func(V) bool) (last bo
 	}
 	m[key] = list
 	return false
+}
+
+// under returns the bans with that kind and, but for masks, that value.
+func (t *banTables) under(kind BanKind, value string) (found []*Ban) {
+	switch kind {
+	case BanNick:
+		for _, key := range NickKeys(value) {
+			found = append(found, t.nicks[key]...)
+		}
+	case BanAccount:
+		found = append(found, t.accounts[value]...)
+	case BanAddr:
+		if p, _, err := parsePrefix(value); err == nil {
+			found = append(found, t.nets[p]...)
+		}
+	case BanMask:
+		for _, f := range newMask(value) {
+			for _, m := range t.masks[headOf(f)] {
+				found = append(found, m.ban)
+			}
+		}
+	}
+	return found
 }
 
 func family(a netip.Addr) int {

@@ -131,10 +131,7 @@ func (s *server) ban(ctx context.Context, a actor, cmd Command) (Event, error) {
 	id := s.newID()
 	for i := range st.bans {
 		b := &st.bans[i]
-		b.ID = id
-		if i > 0 {
-			b.ID = fmt.Sprintf("%s.%d", id, i+1)
-		}
+		b.ID = togetherID(id, i)
 		b.Reason, b.Note, b.By = cmd.Reason, cmd.Note, a.name
 		b.Created, b.Expires = now(), until(cmd.For)
 	}
@@ -549,7 +546,10 @@ func (s *server) unban(ctx context.Context, a actor, cmd Command) (Event, error)
 	if err := a.frees(bans); err != nil {
 		return Event{}, err
 	}
-	act := &Act{ID: s.newID(), Verb: cmd.Verb, Target: cmp.Or(cmd.Nick, cmd.Target, cmd.Ref), Reason: cmd.Reason}
+	act := &Act{ID: s.newID(), Verb: cmd.Verb, Target: cmp.Or(cmd.Target, cmd.Ref), Reason: cmd.Reason}
+	if cmd.Nick != "" {
+		act.Target = quoteNick(cmd.Nick)
+	}
 	t := a.telling(cmd, KindUnmute, "", act)
 	if err := s.lift(ctx, a, bans, t); err != nil {
 		return Event{}, err
@@ -575,23 +575,31 @@ func (s *server) lift(ctx context.Context, a actor, bans []Ban, t *telling) erro
 	return nil
 }
 
-// allBans returns what the store holds.
-func (s *server) allBans(ctx context.Context) ([]Ban, error) {
-	if s.matcher == nil {
-		return s.index.all(), nil
+// bansLike returns what the store holds, or at least what is on the command's nick or target, has its
+// id, or was given with one of these.
+func (s *server) bansLike(ctx context.Context, cmd Command) ([]Ban, error) {
+	if s.matcher != nil {
+		bans, err := ask(ctx, s, "ban store", s.bans.List)
+		if err != nil {
+			s.log.Error("bans cannot be listed", "err", err)
+			return nil, ErrUnavailable
+		}
+		return bans, nil
 	}
-	bans, err := ask(ctx, s, "ban store", s.bans.List)
-	if err != nil {
-		s.log.Error("bans cannot be listed", "err", err)
-		return nil, ErrUnavailable
+	kind, value := BanKind(""), ""
+	if cmd.Target != "" {
+		var err error
+		if kind, value, err = ParseTarget(cmd.Target); err != nil {
+			return nil, err
+		}
 	}
-	return bans, nil
+	return s.index.like(NickKeys(cmd.Nick), kind, value, cmp.Or(cmd.Ref, cmd.Nick)), nil
 }
 
 // chosen returns the bans that an unban is about: the one with the id and those given with it, or
 // all with that effect that are on the nick or the target.
 func (s *server) chosen(ctx context.Context, cmd Command) ([]Ban, error) {
-	all, err := s.allBans(ctx)
+	all, err := s.bansLike(ctx, cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -599,44 +607,64 @@ func (s *server) chosen(ctx context.Context, cmd Command) ([]Ban, error) {
 	if cmd.Verb == VerbUnmute {
 		effect = EffectMute
 	}
-	acts := make(map[string]bool) // what was given by one act goes together
-	switch {
-	case cmd.Ref != "":
-		acts[actOf(cmd.Ref)] = true
-	case cmd.Nick != "" || cmd.Target != "":
-		is, err := onWhat(cmd)
+	is := func(b *Ban) bool { return b.ID == cmd.Ref }
+	if cmd.Ref == "" {
+		on, err := onWhat(cmd)
 		if err != nil {
 			return nil, err
 		}
-		for i := range all {
-			if b := &all[i]; cmp.Or(b.Effect, EffectBan) == effect && is(b) {
-				acts[actOf(b.ID)] = true
-			}
+		is = func(b *Ban) bool { return cmp.Or(b.Effect, EffectBan) == effect && on(b) }
+		if !slices.ContainsFunc(all, func(b Ban) bool { return is(&b) }) {
+			is = func(b *Ban) bool { return cmd.Nick != "" && b.ID == cmd.Nick } // an id may look like a nick
 		}
-	default:
-		return nil, &Error{Code: CodeBadRequest, Text: "say whom, or the ban's id"}
 	}
-	if len(acts) == 0 && cmd.Nick != "" {
-		acts[actOf(cmd.Nick)] = true // an id may look like a nick
+	acts := make(map[giving]bool)
+	for i := range all {
+		if b := &all[i]; is(b) {
+			acts[b.giving()] = true
+		}
 	}
-	bans := slices.DeleteFunc(all, func(b Ban) bool { return !acts[actOf(b.ID)] })
+	bans := slices.DeleteFunc(all, func(b Ban) bool { return !acts[b.giving()] })
 	if len(bans) == 0 {
 		return nil, &Error{Code: CodeNoSuchRef, Text: fmt.Sprintf("there is no %s on that", effect)}
 	}
 	return bans, nil
 }
 
-// actOf returns the act that gave the ban with that id.
+// maxTogether is how many bans one act gives at most.
+const maxTogether = 2
+
+// togetherID returns the ID of one of the bans that an act gives, which are counted from 0.
+func togetherID(act string, i int) string {
+	if i == 0 {
+		return act
+	}
+	return fmt.Sprintf("%s.%d", act, i+1)
+}
+
+// actOf returns the act that gave the ban with that ID, if a server gave it.
 func actOf(id string) string {
 	act, _, _ := strings.Cut(id, ".")
 	return act
 }
 
+// A giving is what the bans have in common that one act gave, and an unban removes together. The ID
+// alone does not tell, as other programs may call their bans 1.1 and 1.2.
+type giving struct {
+	act, by string
+	created int64 // in seconds, as stores keep it
+}
+
+func (b *Ban) giving() giving { return giving{actOf(b.ID), b.By, b.Created.Unix()} }
+
 // onWhat returns what tells whether a ban is on the command's nick or target.
 func onWhat(cmd Command) (func(*Ban) bool, error) {
-	if cmd.Nick != "" {
+	switch {
+	case cmd.Nick != "":
 		keys := NickKeys(cmd.Nick)
 		return func(b *Ban) bool { return b.Kind == BanNick && overlap(keys, NickKeys(b.Value)) }, nil
+	case cmd.Target == "":
+		return nil, &Error{Code: CodeBadRequest, Text: "say whom, or the ban's id"}
 	}
 	kind, value, err := ParseTarget(cmd.Target)
 	if err != nil {
@@ -647,19 +675,24 @@ func onWhat(cmd Command) (func(*Ban) bool, error) {
 
 // listBans answers VerbBans.
 func (s *server) listBans(ctx context.Context, _ actor, cmd Command) (Event, error) {
-	all, err := s.allBans(ctx)
-	if err != nil {
-		return Event{}, err
-	}
+	at := time.Now()
+	e := Event{Kind: KindBans, ID: cmd.ID, Time: now(), Report: &Report{}}
 	is := func(*Ban) bool { return true }
 	if cmd.Nick != "" || cmd.Target != "" {
+		var err error
 		if is, err = onWhat(cmd); err != nil {
 			return Event{}, err
 		}
+	} else if s.matcher == nil {
+		e.Report.Bans, e.Report.Count = s.index.latest(maxShown, at)
+		return e, nil
 	}
-	at := time.Now()
+	all, err := s.bansLike(ctx, cmd)
+	if err != nil {
+		return Event{}, err
+	}
 	all = slices.DeleteFunc(all, func(b Ban) bool { return b.Expired(at) || !is(&b) })
 	slices.SortFunc(all, func(a, b Ban) int { return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.ID, b.ID)) })
-	report := &Report{Bans: all[:min(len(all), maxShown)], Count: len(all)}
-	return Event{Kind: KindBans, ID: cmd.ID, Time: now(), Report: report}, nil
+	e.Report.Bans, e.Report.Count = all[:min(len(all), maxShown)], len(all)
+	return e, nil
 }

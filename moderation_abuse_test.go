@@ -484,3 +484,45 @@ func TestWhoIsLessNowUndoesNothingDoneAsMore(t *testing.T) {
 		}
 	})
 }
+
+func TestAnUnbanLeavesTheBansOfOthers(t *testing.T) {
+	for name, matcher := range map[string]bool{"list": false, "match": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := chatroom.MemoryBans(
+					chatroom.Ban{ID: "1.1", Kind: chatroom.BanNick, Value: "bob", By: "import"},
+					chatroom.Ban{ID: "1.2", Kind: chatroom.BanNick, Value: "eve", By: "import", Created: time.Unix(1e9, 0)},
+				)
+				if matcher {
+					store = &meddler{BanStore: store, watched: make(chan func(), 1)}
+				}
+				srv := hostBubble(t, chatroom.WithBanStore(store))
+				if e := asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbUnban, Nick: "b\u202eob"}); strings.Contains(e.Act.Target, "\u202e") {
+					t.Errorf("the target is %q", e.Act.Target)
+				}
+				left := asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbBans}).Report
+				if left.Count != 1 || left.Bans[0].ID != "1.2" {
+					t.Errorf("left are %+v", left.Bans)
+				}
+
+				// What one act gave goes together, by nick and by either id.
+				for _, how := range []func(id string) chatroom.Command{
+					func(string) chatroom.Command { return chatroom.Command{Verb: chatroom.VerbUnban, Nick: "zoe"} },
+					func(id string) chatroom.Command { return chatroom.Command{Verb: chatroom.VerbUnban, Nick: id} },
+					func(id string) chatroom.Command { return chatroom.Command{Verb: chatroom.VerbUnban, Ref: id + ".2"} },
+				} {
+					zoe, err := srv.Join(t.Context(), chatroom.Identity{Nick: "zoe", Account: "z"})
+					if err != nil {
+						t.Fatal(err)
+					}
+					id := asProgram(t, srv, chatroom.BanPerson("zoe", 0, "")).Act.ID
+					asProgram(t, srv, how(id))
+					if left := asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbBans}).Report; left.Count != 1 {
+						t.Errorf("left are %+v", left.Bans)
+					}
+					zoe.Close()
+				}
+			})
+		})
+	}
+}

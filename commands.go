@@ -87,10 +87,11 @@ func (m *member) speak(ctx context.Context, cmd Command, kind Kind) (Event, erro
 	if err := s.wait(ctx); err != nil {
 		return Event{}, err
 	}
+	publish := func() (Event, error) { return s.room.publish(s, Event{Kind: kind, ID: cmd.ID, Text: text}) }
 	if kind == KindTopic {
-		return m.srv.setTopic(m, s, cmd, text)
+		return m.srv.setTopic(m.actor(), s.room, text, publish)
 	}
-	return s.room.publish(s, Event{Kind: kind, ID: cmd.ID, Text: text})
+	return publish()
 }
 
 // muted returns an Error if the member may not speak.

@@ -65,6 +65,7 @@ func init() { // what the functions call leads back here
 		VerbHeld:    {RoleModerator, (*server).listHeld},
 		VerbApprove: {RoleModerator, (*server).decide},
 		VerbReject:  {RoleModerator, (*server).decide},
+		VerbTopic:   {roleProgram, (*server).topic},
 	}
 }
 
@@ -357,15 +358,36 @@ func undoneMode(before mode, verb Verb) Kind {
 	return KindUnlock
 }
 
-// setTopic sets a room's topic, which is an act of whoever sets it.
-func (s *server) setTopic(m *member, seat *seat, cmd Command, topic string) (Event, error) {
-	r := seat.room
-	before := r.info().Topic
-	e, err := r.publish(seat, Event{Kind: KindTopic, ID: cmd.ID, Text: topic})
+// topic carries out VerbTopic for the program; members speak.
+func (s *server) topic(_ context.Context, a actor, cmd Command) (Event, error) {
+	r, err := s.modeRoom(a, cmd.Room)
 	if err != nil {
 		return Event{}, err
 	}
-	s.audit(m.actor(), Audit{ID: s.newID(), Verb: VerbTopic, Room: r.name, Text: topic}, func(_ context.Context, a actor, _ *Act) error {
+	topic := ""
+	if cmd.Text != "" {
+		if topic, err = cleanText(cmd.Text, s.limits.TextBytes); err != nil {
+			return Event{}, err
+		}
+	}
+	return s.setTopic(a, r, topic, func() (Event, error) {
+		e := Event{Kind: KindTopic, ID: cmd.ID, Text: topic}
+		r.mu.Lock()
+		r.appendLocked(&e)
+		r.mu.Unlock()
+		r.deliver()
+		return e, nil
+	})
+}
+
+// setTopic sets a room's topic, which order does, as an act of whoever sets it.
+func (s *server) setTopic(a actor, r *room, topic string, order func() (Event, error)) (Event, error) {
+	before := r.info().Topic
+	e, err := order()
+	if err != nil {
+		return Event{}, err
+	}
+	s.audit(a, Audit{ID: s.newID(), Verb: VerbTopic, Room: r.name, Text: topic}, func(_ context.Context, a actor, _ *Act) error {
 		back := Event{Kind: KindTopic, Text: before}
 		back.From, back.Member = a.from()
 		r.mu.Lock()

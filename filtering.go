@@ -68,6 +68,9 @@ func (s *server) filter(ctx context.Context, m *member, cmd Command, r *room, te
 			continue
 		}
 		v, ok := f.review(ctx, s, d)
+		if err := ctx.Err(); !ok && err != nil {
+			return "", err // the speaker has given up, not the filter
+		}
 		if !ok || v.Decision == DecisionAllow {
 			continue
 		}

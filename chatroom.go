@@ -29,7 +29,7 @@ import (
 )
 
 // A Server hosts rooms. Its methods may be called from many goroutines, and from a Front, an
-// Authenticator or a BanStore too, but for Shutdown and Close, which wait for those to return. It
+// Authenticator, a BanStore or a Filter too, but for Shutdown and Close, which wait for those to return. It
 // is made by New; the interface is closed so that it can grow.
 type Server interface {
 	// Serve accepts connections until the listener fails or the server is closed, and then
@@ -47,8 +47,8 @@ type Server interface {
 	// Announce says text in the room as the server, a KindNotice; in every room if room is
 	// empty, and then the event returned is the last. ErrNoSuchRoom if there is none.
 	Announce(ctx context.Context, room, text string) (Event, error)
-	// Moderate carries out a verb of moderation as the program, which stands above every role. An
-	// empty Room means the default one. It returns what Client.Send would; the event has no From.
+	// Moderate carries out a verb of moderation, or VerbTopic, as the program, which stands above
+	// every role. An empty Room means the default one. It returns what Client.Send would; the event has no From.
 	Moderate(ctx context.Context, cmd Command) (Event, error)
 	// Audits yields every act from the first the server remembers, which are the last 4096, and
 	// then each as it happens, until the server is closed or ctx ends. It may be called many times.
@@ -135,6 +135,8 @@ type server struct {
 	running   sync.WaitGroup // connections, members, and what watches
 	index     *banIndex      // the bans; empty if there is a matcher
 	bansGiven atomic.Uint64  // grows after bans have changed
+	revised   atomic.Uint64  // grows before members are refreshed as their accounts changed
+	lost      sync.Map       // by what is called: how many calls have not returned, *atomic.Int32
 	reloading sync.Mutex     // held while bans are listed anew; no other lock is taken before it
 	acts      journal
 	held      heldQueue

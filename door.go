@@ -4,15 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 )
 
 // ask calls embedder code: under no lock, with a deadline, its panics made errors. A call that does
-// not return by then is given up, and its result lost.
+// not return by then is given up, and its result lost. With maxLost of those that have not returned
+// nothing more is asked.
 func ask[T any](ctx context.Context, s *server, what string, f func(context.Context) (T, error)) (T, error) {
-	return askFor(ctx, s, what, s.limits.Callback, nil, f)
+	lost, _ := s.lost.LoadOrStore(what, new(atomic.Int32))
+	if n := lost.(*atomic.Int32); n.Load() < maxLost {
+		return askFor(ctx, s, what, s.limits.Callback, n, f)
+	}
+	var none T
+	return none, fmt.Errorf("%s does not return from %d calls", what, maxLost)
 }
+
+// maxLost bounds the goroutines that hang in a store or an authenticator. It is large, as who finds a
+// way to hang one of them must not find it easy to keep everybody out.
+const maxLost = 1000
 
 // overtime is how long a call may take to notice that its context has ended.
 const overtime = 100 * time.Millisecond
@@ -116,6 +127,7 @@ func (s *server) watch() {
 	}
 	if r, ok := s.auth.(Refresher); ok {
 		changed := func(account string) {
+			s.revised.Add(1)
 			for _, m := range s.everybody() {
 				if m.ident.Account == account {
 					s.refresh(r, m)
@@ -124,6 +136,7 @@ func (s *server) watch() {
 		}
 		s.running.Go(func() {
 			s.keepWatching("accounts", func(ctx context.Context) error { return r.Watch(ctx, changed) }, func() {
+				s.revised.Add(1)
 				for _, m := range s.everybody() {
 					s.refresh(r, m)
 				}
@@ -135,10 +148,9 @@ func (s *server) watch() {
 // keepWatching watches, and when that fails catches up and watches again after a while.
 func (s *server) keepWatching(what string, watch func(context.Context) error, catchUp func()) {
 	for {
-		err := func() (err error) {
-			defer s.recovered("watching "+what, &err)
-			return watch(s.base)
-		}()
+		_, err := askFor(s.base, s, "watching "+what, math.MaxInt64, nil, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, watch(ctx)
+		})
 		if s.base.Err() != nil {
 			return
 		}
@@ -198,18 +210,23 @@ func (s *server) refresh(r Refresher, m *member) {
 	if id.Role == was || id.Role < RoleMember || id.Role > RoleAdmin {
 		return
 	}
-	s.mu.Lock()
-	m.base = id.Role
-	now, nick := m.role, m.nick
-	s.mu.Unlock()
 	a := actor{source: SourceServer, role: roleProgram}
-	verb := VerbPromote
-	if id.Role < now {
-		verb = VerbDemote
-	}
-	act := &Act{ID: s.newID(), Verb: verb, Role: id.Role}
-	info := MemberInfo{Nick: nick, Member: m.number, Role: now}
-	if s.setRole(m, now, id.Role, a.telling(Command{}, KindRole, nick, act)) {
-		s.audit(a, Audit{ID: act.ID, Verb: verb, Target: nick, Role: id.Role.String(), Hit: []MemberInfo{info}}, nil)
+	for {
+		s.mu.Lock()
+		m.base = id.Role
+		info := m.infoLocked()
+		s.mu.Unlock()
+		if info.Role == id.Role {
+			return
+		}
+		verb := VerbPromote
+		if id.Role < info.Role {
+			verb = VerbDemote
+		}
+		act := &Act{ID: s.newID(), Verb: verb, Role: id.Role}
+		if s.setRole(m, info.Role, id.Role, a.telling(Command{}, KindRole, info.Nick, act)) {
+			s.audit(a, Audit{ID: act.ID, Verb: verb, Target: info.Nick, Role: id.Role.String(), Hit: []MemberInfo{info}}, nil)
+			return
+		}
 	}
 }

@@ -356,6 +356,7 @@ func (c *Conn) Join(ctx context.Context, req JoinRequest) (Event, error) {
 	if err != nil {
 		return Event{}, err
 	}
+	revised := c.srv.revised.Load()
 	ident, err := c.srv.authenticate(ctx, AuthRequest{
 		Nick: nick, Account: req.Account, Secret: req.Secret,
 		Addr: c.RemoteAddr(), TLS: c.TLS(), Front: c.front.Name(),
@@ -372,6 +373,9 @@ func (c *Conn) Join(ctx context.Context, req JoinRequest) (Event, error) {
 	c.member.Store(m)
 	if stop := c.stop.Load(); stop != nil {
 		m.end(stop)
+	}
+	if r, ok := c.srv.auth.(Refresher); ok && revised != c.srv.revised.Load() {
+		c.srv.refresh(r, m) // its account may have changed before m was found among the members
 	}
 	return e, nil
 }

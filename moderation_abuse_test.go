@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -327,7 +325,7 @@ func TestNobodyActsOnAnAdminWhoHasLeft(t *testing.T) {
 
 		// Who comes again as less, or was made more for a while only, is like anybody else.
 		admin.Role = chatroom.RoleMember
-		if ann, err = srv.Join(t.Context(), admin); err != nil {
+		if _, err := srv.Join(t.Context(), admin); err != nil {
 			t.Fatal(err)
 		}
 		bob := enterAs(t, srv, "bob", 0)
@@ -361,16 +359,6 @@ func TestAMutedModeratorStaysMuted(t *testing.T) {
 		mustSend(t, mod, chatroom.Command{Verb: chatroom.VerbUndo})
 		mustSend(t, mod, chatroom.Say("", "hi"))
 	})
-}
-
-// A remote is a connection from some address.
-type remote struct {
-	net.Conn
-	addr string
-}
-
-func (r remote) RemoteAddr() net.Addr {
-	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(r.addr), 1234))
 }
 
 func TestTheRoomIsNotToldAddresses(t *testing.T) {

@@ -104,7 +104,9 @@ func TestABanThatTheStoreDoesNotTakeIsNotInForce(t *testing.T) {
 				store.mood.Store(mood)
 				var giving sync.WaitGroup
 				for _, c := range []cmd{
-					chatroom.BanPerson("bob", 0, ""), {Verb: chatroom.VerbMute, Nick: "bob"}, {Verb: chatroom.VerbUnban, Nick: "mallory"},
+					chatroom.BanPerson("bob", 0, ""),
+					{Verb: chatroom.VerbMute, Nick: "bob"},
+					{Verb: chatroom.VerbUnban, Nick: "mallory"},
 					{Verb: chatroom.VerbAllow, Nick: "mallory"},
 				} {
 					giving.Go(func() {

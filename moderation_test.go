@@ -364,20 +364,22 @@ var verbs = []struct {
 		}
 	}, "kick bob, acts, acts", "kick bob"},
 
-	{"undo", func(c *court) {
-		c.does(cmd{Verb: chatroom.VerbUndo})
-		c.does(chatroom.BanPerson("bob", 0, ""))
-		c.does(cmd{Verb: chatroom.VerbUndo, Reason: "a mistake"})
-		wantCode(c.t, c.enters("bob"), "")
-		c.does(cmd{Verb: chatroom.VerbUndo})
-		lock, _ := c.does(cmd{Verb: chatroom.VerbLock})
-		c.does(chatroom.Kick("eve", ""))
-		c.does(cmd{Verb: chatroom.VerbUndo})
-		c.does(cmd{Verb: chatroom.VerbUndo, Ref: lock.Act.ID})
-		wantCode(c.t, c.enters("dan"), "")
-		c.does(cmd{Verb: chatroom.VerbUndo, Ref: lock.Act.ID})
-	}, "! no_such_ref, ban bob, act, ! no_such_ref, lock, kick eve, ! denied, act, ! bad_request",
-		"ban bob, undo bob, lock, kick eve, undo"},
+	{
+		"undo", func(c *court) {
+			c.does(cmd{Verb: chatroom.VerbUndo})
+			c.does(chatroom.BanPerson("bob", 0, ""))
+			c.does(cmd{Verb: chatroom.VerbUndo, Reason: "a mistake"})
+			wantCode(c.t, c.enters("bob"), "")
+			c.does(cmd{Verb: chatroom.VerbUndo})
+			lock, _ := c.does(cmd{Verb: chatroom.VerbLock})
+			c.does(chatroom.Kick("eve", ""))
+			c.does(cmd{Verb: chatroom.VerbUndo})
+			c.does(cmd{Verb: chatroom.VerbUndo, Ref: lock.Act.ID})
+			wantCode(c.t, c.enters("dan"), "")
+			c.does(cmd{Verb: chatroom.VerbUndo, Ref: lock.Act.ID})
+		}, "! no_such_ref, ban bob, act, ! no_such_ref, lock, kick eve, ! denied, act, ! bad_request",
+		"ban bob, undo bob, lock, kick eve, undo",
+	},
 
 	{"promote", func(c *court) {
 		if c.walter == nil { // the program may
@@ -562,9 +564,14 @@ func TestNobodyActsOnTheirEqual(t *testing.T) {
 			role := map[string]string{"max": "moderator", "yan": "admin"}[who]
 			m := members[role]
 			for _, c := range []cmd{
-				chatroom.Kick(who, ""), chatroom.BanPerson(who, 0, ""), {Verb: chatroom.VerbMute, Nick: who},
-				{Verb: chatroom.VerbBan, Target: who}, {Verb: chatroom.VerbBan, Target: who[:2] + "*"}, {Verb: chatroom.VerbBan, Target: "account:" + who},
-				{Verb: chatroom.VerbBan, Target: who, Force: true}, {Verb: chatroom.VerbDemote, Nick: who}, {Verb: chatroom.VerbUndo, Ref: e.Act.ID},
+				chatroom.Kick(who, ""), chatroom.BanPerson(who, 0, ""),
+				{Verb: chatroom.VerbMute, Nick: who},
+				{Verb: chatroom.VerbBan, Target: who},
+				{Verb: chatroom.VerbBan, Target: who[:2] + "*"},
+				{Verb: chatroom.VerbBan, Target: "account:" + who},
+				{Verb: chatroom.VerbBan, Target: who, Force: true},
+				{Verb: chatroom.VerbDemote, Nick: who},
+				{Verb: chatroom.VerbUndo, Ref: e.Act.ID},
 			} {
 				_, err := m.Send(t.Context(), c)
 				wantCode(t, err, chatroom.CodeDenied)

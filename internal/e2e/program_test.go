@@ -92,6 +92,8 @@ func start(t *testing.T, stdin *os.File, name string, args ...string) *program {
 	out, outEnd := pipe(t)
 	stderr, stderrEnd := pipe(t)
 	cmd.Stdout, cmd.Stderr = outEnd, stderrEnd
+	// With the race detector a program stays for a second after its end unless told otherwise.
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=10 "+os.Getenv("GORACE"))
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -151,6 +151,14 @@ func cleanText(text string, max int) (string, error) {
 	return text, nil
 }
 
+// shown returns a text that cleanText has not seen, as it comes from a store, as it may be shown.
+func shown(text string) string {
+	if strings.IndexFunc(text, needsCare) < 0 {
+		return text
+	}
+	return balance(strings.Map(picture, text))
+}
+
 // visible reports whether there is anything to see of r, if only its picture.
 func visible(r rune) bool {
 	return !unicode.IsSpace(r) && !unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) && r != 0x2800

@@ -145,7 +145,7 @@ func (f TextFront) banWords(b *Ban) string {
 	if b.Note != "" {
 		text += " // " + b.Note
 	}
-	return text
+	return shown(text)
 }
 
 func (f TextFront) auditWords(a *Audit) string {
@@ -169,7 +169,7 @@ func (f TextFront) auditWords(a *Audit) string {
 	if a.Reason != "" {
 		text += ": " + a.Reason
 	}
-	return text
+	return shown(text)
 }
 
 // span tells how long d is as people type it: 1h, and not 1h0m0s.

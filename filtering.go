@@ -31,6 +31,7 @@ const (
 	sampleEvery = time.Second // of the dry verdicts, one in this time is audited
 	maxGiven    = 30 * 24 * time.Hour
 	maxHeld     = 200
+	maxHeldEach = 20 // of one member, who shall not fill the queue
 )
 
 // A holding is a message that waits for a moderator.
@@ -194,7 +195,13 @@ func (s *server) hold(f *filtering, d Draft, v Verdict, cmd Command, r *room) er
 		Filter: f.Name, Reason: v.Reason,
 	}
 	s.held.mu.Lock()
-	full := len(s.held.queue) >= maxHeld
+	theirs := 0
+	for _, other := range s.held.queue {
+		if other.draft.Member == d.Member {
+			theirs++
+		}
+	}
+	full := len(s.held.queue) >= maxHeld || theirs >= maxHeldEach
 	if !full {
 		s.held.queue = append(s.held.queue, h)
 	}
@@ -239,6 +246,9 @@ func (s *server) decide(_ context.Context, a actor, cmd Command) (Event, error) 
 	s.held.queue = slices.Delete(s.held.queue, i, i+1)
 	s.held.mu.Unlock()
 
+	if cmd.Verb == VerbApprove && s.room(h.room.name) != h.room {
+		return Event{}, &Error{Code: CodeNoSuchRoom, Text: "nobody is in " + h.room.name + " any more, so it is dropped"}
+	}
 	d := h.draft
 	act := &Act{ID: s.newID(), Verb: cmd.Verb, Target: d.Nick, Reason: cmd.Reason}
 	said := Event{Kind: KindMessage, ID: h.cmd.ID, From: d.Nick, Member: d.Member, Text: d.Text}

@@ -294,13 +294,20 @@ func (s *server) modeRoom(a actor, name string) (*room, error) {
 
 // A mode is what moderators have set in a room. Each part ends by itself at its time, unless that is zero.
 type mode struct {
-	every     time.Duration // slow mode: the time between two messages of one member
-	slowUntil time.Time
+	slowMode
+	lockMode
+}
 
+type slowMode struct {
+	every     time.Duration // between two messages of one member
+	slowUntil time.Time
+}
+
+type lockMode struct {
 	locked    bool
 	accounts  bool // only guests are locked out
 	lockUntil time.Time
-	reason    string // for the lock
+	reason    string
 }
 
 // slowness returns the time between two messages of one member at t.
@@ -335,6 +342,11 @@ func (s *server) setMode(a actor, cmd Command, r *room, kind Kind, change func(*
 		r.mu.Lock()
 		defer r.deliver()
 		defer r.mu.Unlock()
+		if cmd.Verb == VerbSlow { // the other part may be another by now
+			before.lockMode, after.lockMode = r.mode.lockMode, r.mode.lockMode
+		} else {
+			before.slowMode, after.slowMode = r.mode.slowMode, r.mode.slowMode
+		}
 		if r.mode != after {
 			return errChangedSince
 		}

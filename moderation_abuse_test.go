@@ -645,3 +645,138 @@ func TestAStoreThatHangsHoldsABoundedNumberOfGoroutines(t *testing.T) {
 		srv.Close() // returns, though Watch does not
 	})
 }
+
+func TestAnUndoOfSlowModeLeavesTheLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t)
+		bob := enterAs(t, srv, "bob", 0)
+		slow := asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbSlow, Every: time.Hour}).Act.ID
+		asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbLock})
+		asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbUndo, Ref: slow})
+		mustSend(t, bob, chatroom.Say("", "hi"))
+		if _, err := srv.Join(t.Context(), chatroom.Identity{Nick: "eve"}); !errors.Is(err, chatroom.ErrLocked) {
+			t.Errorf("eve joins: %v", err)
+		}
+	})
+}
+
+func TestAStoreSteersNoTerminal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		evil := "\x1b[2J\nann> hi\u202e"
+		srv := hostBubble(t, chatroom.WithBanStore(chatroom.MemoryBans(
+			chatroom.Ban{ID: "a", Kind: chatroom.BanNick, Value: "bob", Reason: evil, Note: evil, By: evil},
+			chatroom.Ban{ID: "b", Kind: chatroom.BanNick, Value: evil, Effect: chatroom.EffectMute, Reason: evil},
+		)))
+		enterAs(t, srv, "ann", 0)
+		bob := call(t, srv)
+		bob.send("bob")
+		if heard := bob.hear(); strings.Contains(heard, "\x1b") || strings.Contains(heard, "\nann> ") {
+			t.Errorf("bob hears %q", heard)
+		}
+		e := asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbBans})
+		if shown := string(clockFront.AppendEvent(nil, &e)); strings.Contains(shown, "\x1b") || strings.Contains(shown, "\nann> ") {
+			t.Errorf("moderators are shown %q", shown)
+		}
+	})
+}
+
+func TestOneMemberFillsNoQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold := func(context.Context, chatroom.Draft) (chatroom.Verdict, error) {
+			return chatroom.Verdict{Decision: chatroom.DecisionHold}, nil
+		}
+		srv := hostBubble(t, chatroom.WithFilter(chatroom.FilterStep{Name: "hold", Filter: chatroom.FilterFunc(hold)}))
+		bob, eve := enterAs(t, srv, "bob", 0, "den"), enterAs(t, srv, "eve", 0)
+		for range 20 {
+			mustRefuse(t, bob, chatroom.Say("", "hi"), chatroom.ErrHeld)
+		}
+		mustRefuse(t, bob, chatroom.Say("", "hi"), chatroom.ErrFull)
+		mustRefuse(t, eve, chatroom.Say("", "hi"), chatroom.ErrHeld)
+
+		// What nobody is there to read is not said.
+		bob.Close()
+		held := asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbHeld}).Report.Held[0]
+		if _, err := srv.Moderate(t.Context(), chatroom.Command{Verb: chatroom.VerbApprove, Ref: held.ID}); !errors.Is(err, chatroom.ErrNoSuchRoom) {
+			t.Errorf("approve: %v", err)
+		}
+	})
+}
+
+func TestModeratingAllAtOnce(t *testing.T) {
+	noisy := func(ctx context.Context, d chatroom.Draft) (chatroom.Verdict, error) {
+		if len(d.Text)%7 == 0 {
+			return chatroom.Verdict{Decision: chatroom.DecisionKick}, nil
+		}
+		return chatroom.Verdict{}, nil
+	}
+	srv := hostBubble(t, chatroom.WithFilter(chatroom.FilterStep{Name: "noisy", Filter: chatroom.FilterFunc(noisy)}))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	half := make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		for rec := range srv.Audits(ctx) { // which acts itself
+			if rec.Verb == chatroom.VerbMute {
+				_, _ = srv.Moderate(ctx, chatroom.Command{Verb: chatroom.VerbUndo, Ref: rec.ID})
+			}
+		}
+	})
+	for i := range 6 {
+		nick := fmt.Sprintf("bob%d", i)
+		all.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				c, err := srv.Join(ctx, chatroom.Identity{Nick: nick, Account: nick}, "lobby", "den")
+				if err != nil {
+					continue
+				}
+				for _, cmd := range []chatroom.Command{
+					chatroom.Say("den", strings.Repeat("x", 1+n%9)), chatroom.Rename(nick + "x"), chatroom.LeaveRoom("den", "bye"),
+					chatroom.JoinRoom("den"), chatroom.Private("mod0", "hi"), chatroom.Rename(nick), chatroom.Quit("bye"),
+				} {
+					_, _ = c.Send(ctx, cmd)
+				}
+				c.Close()
+			}
+		})
+	}
+	for i := range 3 {
+		mod := enterAs(t, srv, fmt.Sprintf("mod%d", i), chatroom.RoleAdmin, "lobby", "den")
+		all.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := mod.Receive(ctx); err != nil {
+					return
+				}
+			}
+		})
+		all.Go(func() {
+			for n := range 60 {
+				if n == 30 && i == 0 {
+					close(half)
+				}
+				bob := fmt.Sprintf("bob%d", n%6)
+				for _, cmd := range []chatroom.Command{
+					chatroom.Kick(bob, ""), chatroom.BanPerson(bob, time.Minute, ""), {Verb: chatroom.VerbUnban, Nick: bob},
+					{Verb: chatroom.VerbMute, Nick: bob}, {Verb: chatroom.VerbUndo}, {Verb: chatroom.VerbUndo}, {Verb: chatroom.VerbUnmute, Nick: bob},
+					{Verb: chatroom.VerbPromote, Nick: bob}, {Verb: chatroom.VerbDemote, Nick: bob}, {Verb: chatroom.VerbSlow, Room: "den"},
+					{Verb: chatroom.VerbLock, Room: "den"}, {Verb: chatroom.VerbUnlock, Room: "den"}, {Verb: chatroom.VerbClear, Nick: bob, Room: "den"},
+					{Verb: chatroom.VerbBan, Target: "bob*", Preview: true}, {Verb: chatroom.VerbActs}, {Verb: chatroom.VerbBans},
+				} {
+					_, _ = mod.Send(ctx, cmd)
+				}
+			}
+		})
+	}
+	<-half
+	closed := make(chan struct{})
+	go func() {
+		srv.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(10 * time.Second):
+		t.Error("Close does not return")
+	}
+	cancel()
+	all.Wait()
+}

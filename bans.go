@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -392,7 +393,7 @@ func (s *server) store(ctx context.Context, bans []Ban) error {
 		if err := s.unstore(context.WithoutCancel(ctx), bans[:i+1]); err != nil {
 			s.log.Error("ban that is not in force may be in the store", "ban", b.ID, "err", err)
 		}
-		return &Error{Code: CodeUnavailable, Text: "that did not stick: the ban store does not take it", Retry: RetryLater}
+		return unstuck(err)
 	}
 	if s.matcher == nil {
 		for _, b := range bans {
@@ -401,6 +402,15 @@ func (s *server) store(ctx context.Context, bans []Ban) error {
 	}
 	s.bansGiven.Add(1)
 	return nil
+}
+
+// unstuck is what a moderator is told when the store has failed.
+func unstuck(err error) error {
+	text := "that did not stick: the ban store does not take it"
+	if errors.Is(err, syscall.ENOSPC) {
+		text = "that did not stick: the disk of the ban store is full"
+	}
+	return &Error{Code: CodeUnavailable, Text: text, Retry: RetryLater}
 }
 
 // unstore removes bans. One that is not there is no error.
@@ -505,6 +515,9 @@ func (s *server) judge(ctx context.Context, p present, harsher bool) (ban, mute,
 // ended, who is muted may not speak. Whoever a may not act on keeps what they have, or is better off. Rooms
 // are told with t of those who may speak again, if it is by that act, and else of their mute.
 func (s *server) recheck(ctx context.Context, a actor, bans []Ban, t *telling) {
+	if a.settles {
+		return
+	}
 	on := covering(bans)
 	for _, p := range s.present() {
 		mute := p.member.mute.Load()
@@ -569,7 +582,7 @@ func (s *server) unban(ctx context.Context, a actor, cmd Command) (Event, error)
 func (s *server) lift(ctx context.Context, a actor, bans []Ban, t *telling) error {
 	if err := s.unstore(ctx, bans); err != nil {
 		s.log.Error("ban not removed", "ban", bans[0].ID, "err", err)
-		return &Error{Code: CodeUnavailable, Text: "that did not stick: the ban store does not take it", Retry: RetryLater}
+		return unstuck(err)
 	}
 	s.recheck(ctx, a, bans, t)
 	return nil

@@ -21,6 +21,7 @@ type actor struct {
 	account string
 	role    Role
 	why     Audit // of a filter: what its record says beside the act
+	settles bool  // it takes several acts back, and looks everybody up itself when it has
 }
 
 func (m *member) actor() actor {

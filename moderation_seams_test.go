@@ -251,7 +251,9 @@ func TestAnAccountThatChangesIsRefreshed(t *testing.T) {
 		for nick := range office.users {
 			members[nick] = joinByJSON(t, srv, nick)
 		}
+		var asked []string
 		office.refresh = func(id chatroom.Identity) (chatroom.Identity, error) {
+			asked = append(asked, id.Account)
 			switch id.Account {
 			case "ann":
 				id.Role = chatroom.RoleModerator
@@ -265,6 +267,9 @@ func TestAnAccountThatChangesIsRefreshed(t *testing.T) {
 		for _, account := range []string{"ann", "bob", "joe", "nobody"} {
 			office.changes <- account
 			synctest.Wait()
+		}
+		if diff := cmp.Diff([]string{"ann", "bob", "joe"}, asked); diff != "" {
+			t.Errorf("refreshed (-want +got):\n%s", diff)
 		}
 		events, _ := received(eve)
 		if len(events) != 2 || events[0].Kind != chatroom.KindRole || events[0].Nick != "ann" || events[0].Act.Role != chatroom.RoleModerator || events[1].Kind != chatroom.KindLeave {
@@ -785,6 +790,35 @@ func TestTheAuditIsWholeAndEndsWithTheServer(t *testing.T) {
 		}
 		if n < 4000 {
 			t.Errorf("after the end %d records are left", n)
+		}
+	})
+}
+
+// A halfway store stores the first ban it is given, and half of the second.
+type halfway struct {
+	chatroom.BanStore
+	added atomic.Int32
+}
+
+func (h *halfway) Add(ctx context.Context, b chatroom.Ban) error {
+	if err := h.BanStore.Add(ctx, b); err != nil || h.added.Add(1) == 1 {
+		return err
+	}
+	return errStore
+}
+
+func TestABanOnAPersonIsStoredWholeOrNotAtAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &halfway{BanStore: chatroom.MemoryBans()}
+		srv := hostBubble(t, chatroom.WithBanStore(store))
+		alice := joinInside(t, srv, "alice") // who has an account
+		_, err := srv.Moderate(t.Context(), chatroom.BanPerson("alice", 0, ""))
+		wantCode(t, err, chatroom.CodeUnavailable)
+		if bans, _ := store.List(t.Context()); store.added.Load() != 2 || len(bans) > 0 {
+			t.Errorf("after %d bans the store holds %+v", store.added.Load(), bans)
+		}
+		if _, err := say(t, alice, "still here"); err != nil {
+			t.Errorf("alice: %v", err)
 		}
 	})
 }

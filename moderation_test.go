@@ -467,6 +467,7 @@ func TestVerbsOfModeration(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					c := convene(t, w.join)
 					v.hold(c)
+					synctest.Wait()
 					if got := c.got(); got != v.want {
 						t.Errorf("%s: answers\n%s; want\n%s", w.name, got, v.want)
 					}
@@ -554,8 +555,7 @@ func TestNobodyActsOnTheirEqual(t *testing.T) {
 			"member": join("member1", chatroom.RoleMember), "moderator": join("ann", chatroom.RoleModerator), "admin": join("zoe", chatroom.RoleAdmin),
 		}
 		join("member2", chatroom.RoleMember)
-		join("max", chatroom.RoleModerator)
-		join("yan", chatroom.RoleAdmin)
+		others := map[string]chatroom.Client{"max": join("max", chatroom.RoleModerator), "yan": join("yan", chatroom.RoleAdmin)}
 		for _, who := range []string{"max", "yan"} {
 			e, err := srv.Moderate(t.Context(), cmd{Verb: chatroom.VerbSlow}) // an act of the program
 			if err != nil {
@@ -563,7 +563,14 @@ func TestNobodyActsOnTheirEqual(t *testing.T) {
 			}
 			role := map[string]string{"max": "moderator", "yan": "admin"}[who]
 			m := members[role]
+			said, err := say(t, others[who], "mine")
+			if err != nil {
+				t.Fatal(err)
+			}
 			for _, c := range []cmd{
+				{Verb: chatroom.VerbDelete, Nick: who},
+				{Verb: chatroom.VerbDelete, Seq: said.Seq},
+				{Verb: chatroom.VerbClear, Nick: who},
 				chatroom.Kick(who, ""), chatroom.BanPerson(who, 0, ""),
 				{Verb: chatroom.VerbMute, Nick: who},
 				{Verb: chatroom.VerbBan, Target: who},
@@ -641,6 +648,86 @@ func TestNoLineOfTheKickedFollowsTheKick(t *testing.T) {
 						t.Fatalf("after the kick: %+v", e)
 					}
 				}
+			}
+		})
+	}
+}
+
+// Neither does what they were about to say when they were kicked.
+func TestWhatTheKickedWereSayingIsNotSaid(t *testing.T) {
+	for _, c := range []cmd{chatroom.Say("", "spam"), chatroom.Private("eve", "spam"), chatroom.Topic("", "spam")} {
+		synctest.Test(t, func(t *testing.T) {
+			gate := make(chan struct{})
+			srv := hostBubble(t, chatroom.WithFilter(chatroom.FilterStep{Name: "slow", Filter: chatroom.FilterFunc(
+				func(context.Context, chatroom.Draft) (chatroom.Verdict, error) {
+					<-gate
+					return chatroom.Verdict{}, nil
+				})}))
+			bob, eve := joinInside(t, srv, "bob"), joinInside(t, srv, "eve")
+			var speaking sync.WaitGroup
+			speaking.Go(func() {
+				_, err := bob.Send(t.Context(), c)
+				wantCode(t, err, chatroom.CodeKicked)
+			})
+			synctest.Wait()
+			if _, err := srv.Moderate(t.Context(), chatroom.Kick("bob", "")); err != nil {
+				t.Fatal(err)
+			}
+			close(gate)
+			speaking.Wait()
+			events, _ := received(eve)
+			for _, e := range events {
+				if e.Text == "spam" {
+					t.Errorf("eve received %+v", e)
+				}
+			}
+		})
+	}
+}
+
+// A slowMatcher answers for who asks now, after a while.
+type slowMatcher struct {
+	chatroom.BanStore
+	asked chan chan struct{} // nil once nobody waits; each is closed to go on
+}
+
+func (m *slowMatcher) Match(ctx context.Context, _ chatroom.Subject) ([]chatroom.Ban, error) {
+	bans, err := m.List(ctx)
+	select {
+	case gate := <-m.asked:
+		<-gate
+	default:
+	}
+	return bans, err
+}
+
+// Whoever is looked up before a ban is given, and comes in after it, is looked up again.
+func TestABanGivenAfterTheLookUpHolds(t *testing.T) {
+	for _, way := range []string{"join", "rename"} {
+		synctest.Test(t, func(t *testing.T) {
+			store := &slowMatcher{BanStore: chatroom.MemoryBans(), asked: make(chan chan struct{}, 1)}
+			srv := hostBubble(t, chatroom.WithBanStore(store))
+			eve := joinInside(t, srv, "eve")
+			gate := make(chan struct{})
+			store.asked <- gate
+			var coming sync.WaitGroup
+			coming.Go(func() {
+				var err error
+				if way == "join" {
+					_, err = srv.Join(t.Context(), chatroom.Identity{Nick: "bob"})
+				} else {
+					_, err = eve.Send(t.Context(), chatroom.Rename("bob"))
+				}
+				wantCode(t, err, chatroom.CodeBanned)
+			})
+			synctest.Wait()
+			if _, err := srv.Moderate(t.Context(), cmd{Verb: chatroom.VerbBan, Target: "bob"}); err != nil {
+				t.Fatal(err)
+			}
+			close(gate)
+			coming.Wait()
+			if isIn(srv, "bob") {
+				t.Errorf("after a %s bob is in", way)
 			}
 		})
 	}

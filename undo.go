@@ -15,6 +15,7 @@ func (s *server) undo(ctx context.Context, a actor, cmd Command) (Event, error) 
 	}
 	done := &Act{Verb: VerbUndo, Reason: cmd.Reason}
 	var undone []string
+	a.settles = len(acts) > 1
 	for _, old := range acts {
 		undo := &Act{ID: s.newID(), Verb: VerbUndo, Reason: cmd.Reason, Undoes: old.ID}
 		if err = s.revert(ctx, a, old, undo); err != nil {
@@ -26,6 +27,10 @@ func (s *server) undo(ctx context.Context, a actor, cmd Command) (Event, error) 
 		s.audit(a, Audit{ID: undo.ID, Verb: VerbUndo, Room: old.Room, Target: old.Target, Reason: cmd.Reason, Undoes: old.ID, Bans: old.Bans}, nil)
 		done.ID, done.Target = undo.ID, old.title()
 		undone = append(undone, old.ID)
+	}
+	if a.settles { // what one act gave another may have taken
+		a.settles = false
+		s.recheck(ctx, a, nil, nil)
 	}
 	if undone == nil {
 		return Event{}, err

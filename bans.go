@@ -74,7 +74,14 @@ func (s *server) door(ctx context.Context, sub Subject) (mute *Ban, err error) {
 }
 
 // bannedError is what somebody is told at the door whom b is on.
-func bannedError(b *Ban) *Error { return b.error("you are banned", "") }
+func bannedError(b *Ban) *Error {
+	e := b.error("you are banned", "")
+	e.Text += "; it is no use to try again"
+	if !b.Expires.IsZero() {
+		e.Text += " before"
+	}
+	return e
+}
 
 // error returns the Error for somebody b is on: what happened, by whom, until when, and why.
 func (b *Ban) error(what, by string) *Error {

@@ -99,7 +99,7 @@ func parseTopic(rest string) (Command, bool) {
 // wrong with any other. A command without a room is meant for the one they are talking in.
 func ParseLine(line string) (Command, error) {
 	line = strings.TrimRight(line, " \t")
-	if word, _, _ := strings.Cut(line, " "); word == "$kick" || word == "$ban" {
+	if word, _ := cutWord(line); strings.HasPrefix(line, word) && (strings.EqualFold(word, "$kick") || strings.EqualFold(word, "$ban")) {
 		line = "/" + line[1:]
 	}
 	if !strings.HasPrefix(line, "/") {

@@ -22,9 +22,9 @@ func (f TextFront) actWords(dst *[]byte, e *Event) bool {
 	case KindKick:
 		say("%s kicked %s", who, e.Nick)
 	case KindBan:
-		say("%s banned %s%s", who, e.Nick, f.until(a.Until))
+		say("%s banned %s%s", who, e.Nick, f.lasting(a.Until))
 	case KindMute:
-		say("%s muted %s%s", who, e.Nick, f.until(a.Until))
+		say("%s muted %s%s", who, e.Nick, f.lasting(a.Until))
 	case KindUnmute:
 		say("%s may speak again", e.Nick)
 	case KindSlow:
@@ -69,6 +69,9 @@ func messages(n int) string {
 	return fmt.Sprintf("%d messages", n)
 }
 
+// lasting tells how long a punishment lasts, so that nobody gives one for good by accident.
+func (f TextFront) lasting(until time.Time) string { return cmp.Or(f.until(until), " for good") }
+
 // until tells a time at which something is over.
 func (f TextFront) until(t time.Time) string {
 	if t.IsZero() {
@@ -79,7 +82,7 @@ func (f TextFront) until(t time.Time) string {
 
 // moment tells a date and a time.
 func (f TextFront) moment(t time.Time) string {
-	return t.In(cmp.Or(f.Location, time.Local)).Format("2006-01-02 15:04")
+	return t.In(cmp.Or(f.Location, time.Local)).Format("2006-01-02 15:04 MST")
 }
 
 // appendReport appends the answer to a moderator, a line for each thing in it.

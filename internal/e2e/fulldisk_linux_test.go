@@ -27,7 +27,7 @@ func TestABanOnAFullDiskIsRefused(t *testing.T) {
 	})
 	m := moderate(t, dir, quickAccounts(t))
 	m.ann.types("/ban mallory 1h spam")
-	m.ann.sees("done: ban mallory until ")
+	m.ann.sees(": ban mallory until ")
 	fill(t, filepath.Join(dir, "filler"))
 	given, refused := m.untilRefused("ban", floods())
 	lifted, _ := m.untilRefused("unban", given) // its records are shorter
@@ -59,7 +59,7 @@ func TestABanOnAFullDiskIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.ann.types("$ban bob 1h spam")
-	bob.sees("--- Goodbye: you are banned until ")
+	bob.sees("--- Goodbye: you were banned by ann until ")
 	m.keptOut("bob")
 	m.restart()
 	m.keptOut("bob")

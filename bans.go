@@ -705,6 +705,7 @@ func (s *server) listBans(ctx context.Context, _ actor, cmd Command) (Event, err
 		}
 	} else if s.matcher == nil {
 		e.Report.Bans, e.Report.Count = s.index.latest(maxShown, at)
+		showBans(e.Report.Bans)
 		return e, nil
 	}
 	all, err := s.bansLike(ctx, cmd)
@@ -714,5 +715,15 @@ func (s *server) listBans(ctx context.Context, _ actor, cmd Command) (Event, err
 	all = slices.DeleteFunc(all, func(b Ban) bool { return b.Expired(at) || !is(&b) })
 	slices.SortFunc(all, func(a, b Ban) int { return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.ID, b.ID)) })
 	e.Report.Bans, e.Report.Count = all[:min(len(all), maxShown)], len(all)
+	showBans(e.Report.Bans)
 	return e, nil
+}
+
+// showBans makes bans fit to be shown, whatever their store holds.
+func showBans(bans []Ban) {
+	for i := range bans {
+		for _, text := range []*string{&bans[i].Value, &bans[i].Reason, &bans[i].Note, &bans[i].By} {
+			*text = shown(*text)
+		}
+	}
 }

@@ -148,7 +148,7 @@ func (f TextFront) banWords(b *Ban) string {
 	if b.Note != "" {
 		text += " // " + b.Note
 	}
-	return shown(text)
+	return text
 }
 
 func (f TextFront) auditWords(a *Audit) string {
@@ -172,7 +172,7 @@ func (f TextFront) auditWords(a *Audit) string {
 	if a.Reason != "" {
 		text += ": " + a.Reason
 	}
-	return shown(text)
+	return text
 }
 
 // span tells how long d is as people type it: 1h, and not 1h0m0s.

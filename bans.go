@@ -227,9 +227,8 @@ func (s *server) person(st *sentence, nick string) {
 		sub, st.name = m.subjectLocked(), m.nick
 	} else {
 		m = nil
-		keys := NickKeys(nick)
 		for _, d := range slices.Backward(s.departed) {
-			if overlap(keys, d.subject.Keys) {
+			if fold(d.info.Nick) == fold(nick) {
 				sub, st.name = d.subject, d.info.Nick
 				break
 			}

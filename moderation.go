@@ -83,7 +83,7 @@ func (s *server) moderate(ctx context.Context, a actor, cmd Command) (Event, err
 		return Event{}, ErrUnknownCommand
 	case a.role < v.role:
 		return Event{}, &Error{Code: CodeDenied, Text: fmt.Sprintf("/%s is for %ss", cmd.Verb, v.role)}
-	case cmd.For < 0 || cmd.Every < 0 || cmd.For > maxFor || cmd.Every > maxFor:
+	case cmd.For < 0 || cmd.Every < 0 || cmd.For > maxFor || cmd.Every > maxFor, cmd.For > 0 && cmd.For < time.Second:
 		return Event{}, &Error{Code: CodeBadRequest, Text: "that is too long or too short a time"}
 	case cmd.Preview && cmd.Verb != VerbBan && cmd.Verb != VerbMute && cmd.Verb != VerbAllow:
 		return Event{}, &Error{Code: CodeBadRequest, Text: "there is no preview of /" + string(cmd.Verb)}

@@ -755,11 +755,21 @@ func TestModeratingAllAtOnce(t *testing.T) {
 				}
 				bob := fmt.Sprintf("bob%d", n%6)
 				for _, cmd := range []chatroom.Command{
-					chatroom.Kick(bob, ""), chatroom.BanPerson(bob, time.Minute, ""), {Verb: chatroom.VerbUnban, Nick: bob},
-					{Verb: chatroom.VerbMute, Nick: bob}, {Verb: chatroom.VerbUndo}, {Verb: chatroom.VerbUndo}, {Verb: chatroom.VerbUnmute, Nick: bob},
-					{Verb: chatroom.VerbPromote, Nick: bob}, {Verb: chatroom.VerbDemote, Nick: bob}, {Verb: chatroom.VerbSlow, Room: "den"},
-					{Verb: chatroom.VerbLock, Room: "den"}, {Verb: chatroom.VerbUnlock, Room: "den"}, {Verb: chatroom.VerbClear, Nick: bob, Room: "den"},
-					{Verb: chatroom.VerbBan, Target: "bob*", Preview: true}, {Verb: chatroom.VerbActs}, {Verb: chatroom.VerbBans},
+					chatroom.Kick(bob, ""), chatroom.BanPerson(bob, time.Minute, ""),
+					{Verb: chatroom.VerbUnban, Nick: bob},
+					{Verb: chatroom.VerbMute, Nick: bob},
+					{Verb: chatroom.VerbUndo},
+					{Verb: chatroom.VerbUndo},
+					{Verb: chatroom.VerbUnmute, Nick: bob},
+					{Verb: chatroom.VerbPromote, Nick: bob},
+					{Verb: chatroom.VerbDemote, Nick: bob},
+					{Verb: chatroom.VerbSlow, Room: "den"},
+					{Verb: chatroom.VerbLock, Room: "den"},
+					{Verb: chatroom.VerbUnlock, Room: "den"},
+					{Verb: chatroom.VerbClear, Nick: bob, Room: "den"},
+					{Verb: chatroom.VerbBan, Target: "bob*", Preview: true},
+					{Verb: chatroom.VerbActs},
+					{Verb: chatroom.VerbBans},
 				} {
 					_, _ = mod.Send(ctx, cmd)
 				}

@@ -36,7 +36,7 @@ func TestABanOnAFullDiskIsRefused(t *testing.T) {
 	stays := func() {
 		t.Helper()
 		m.ann.types("/ban bob spam")
-		m.ann.sees("!!! that did not stick: the ban store does not take it.\n")
+		m.ann.sees("!!! that did not stick: the disk of the ban store is full.\n")
 		bob.types("still here")
 		m.ann.sees("<bob> still here\n")
 		joinText(t, m.addr, refused).types("I may come in")
@@ -82,10 +82,10 @@ func (m *moderated) untilRefused(verb string, nicks []string) (done []string, re
 	for i, nick := range nicks {
 		m.ann.types("/" + verb + " " + nick)
 		told := m.ann.line()
-		for !strings.HasPrefix(told, "!!! ") && !strings.Contains(told, "done: "+verb+" "+nick) {
+		for !strings.HasPrefix(told, "!!! ") && !strings.Contains(told, ": "+verb+" "+nick) {
 			told = m.ann.line()
 		}
-		if told == "!!! that did not stick: the ban store does not take it." {
+		if told == "!!! that did not stick: the disk of the ban store is full." {
 			return nicks[:i], nick
 		}
 	}

@@ -150,6 +150,8 @@ func TestWhatModeratorsType(t *testing.T) {
 	for line, want := range map[string]chatroom.Command{
 		"/kick bob":                      {Verb: "kick", Nick: "bob"},
 		"$kick bob get out":              {Verb: "kick", Nick: "bob", Reason: "get out"},
+		"$KICK\tbob":                     {Verb: "kick", Nick: "bob"},
+		" $kick bob":                     {Verb: "say", Text: " $kick bob"},
 		"$ban bob":                       {Verb: "ban", Nick: "bob"},
 		"/ban bob 2h spam // third time": {Verb: "ban", Nick: "bob", For: 2 * h, Reason: "spam", Note: "third time"},
 		"/ban -n 10.0.0.0/8":             {Verb: "ban", Target: "10.0.0.0/8", Preview: true},

@@ -117,7 +117,7 @@ func (x *banIndex) latest(n int, now time.Time) (bans []Ban, count int) {
 }
 
 // like returns the bans, expired ones too, on nicks with one of keys, those with that kind and value,
-// the one with that ID, and those whose IDs say that they may have been given with one of these.
+// those that the act with that ID may have given, and those whose IDs say that they may have been given with one of these.
 func (x *banIndex) like(keys []string, kind BanKind, value, id string) []Ban {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -126,8 +126,10 @@ func (x *banIndex) like(keys []string, kind BanKind, value, id string) []Ban {
 	for _, key := range keys {
 		found = append(found, t.nicks[key]...)
 	}
-	if b := t.byID[id]; b != nil {
-		found = append(found, b)
+	for i := range maxTogether {
+		if b := t.byID[togetherID(id, i)]; b != nil {
+			found = append(found, b)
+		}
 	}
 	for _, b := range found {
 		for i := range maxTogether {

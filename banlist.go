@@ -79,7 +79,15 @@ func (s *server) chosen(ctx context.Context, cmd Command) ([]Ban, error) {
 	if cmd.Verb == VerbUnmute {
 		effect = EffectMute
 	}
-	is := func(b *Ban) bool { return b.ID == cmd.Ref }
+	// Of what an act gave a part may be gone, if the program was killed while it was being removed.
+	gave := func(act string) func(*Ban) bool {
+		ids := make([]string, maxTogether)
+		for i := range ids {
+			ids[i] = togetherID(act, i)
+		}
+		return func(b *Ban) bool { return slices.Contains(ids, b.ID) }
+	}
+	is := gave(cmd.Ref)
 	if cmd.Ref == "" {
 		on, err := onWhat(cmd)
 		if err != nil {
@@ -87,7 +95,7 @@ func (s *server) chosen(ctx context.Context, cmd Command) ([]Ban, error) {
 		}
 		is = func(b *Ban) bool { return cmp.Or(b.Effect, EffectBan) == effect && on(b) }
 		if !slices.ContainsFunc(all, func(b Ban) bool { return is(&b) }) {
-			is = func(b *Ban) bool { return cmd.Nick != "" && b.ID == cmd.Nick } // an id may look like a nick
+			is = gave(cmd.Nick) // an id may look like a nick
 		}
 	}
 	acts := make(map[giving]bool)

@@ -27,3 +27,14 @@ func TestUndoingSeveralActsSettlesBeforeAnybodyIsHit(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatIsLeftOfAnActCanBeLifted has a store that a server was killed over while it removed the two
+// bans of one act.
+func TestWhatIsLeftOfAnActCanBeLifted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left := chatroom.Ban{ID: "abcdef.2", Kind: chatroom.BanNick, Value: "bob"}
+		srv := hostBubble(t, chatroom.WithBanStore(chatroom.MemoryBans(left)))
+		asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbUnban, Ref: "abcdef"})
+		enterAs(t, srv, "bob", 0)
+	})
+}

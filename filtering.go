@@ -150,9 +150,9 @@ func (s *server) apply(ctx context.Context, m *member, f *filtering, d Draft, v 
 	if reason != "" {
 		refused.Text = reason
 	}
-	punish := Command{Nick: d.Nick, Reason: reason, For: min(max(v.For, 0), maxGiven)}
-	if punish.For == 0 {
-		punish.For = time.Hour
+	punish := Command{Nick: d.Nick, Reason: reason, For: time.Hour}
+	if v.For > 0 {
+		punish.For = min(max(v.For, time.Second), maxGiven)
 	}
 	switch v.Decision {
 	case DecisionHold:

@@ -72,6 +72,10 @@ func (m *member) speak(ctx context.Context, cmd Command, kind Kind) (Event, erro
 	if err != nil {
 		return Event{}, err
 	}
+	reason, err := m.clean(cmd.Reason, true) // of a topic
+	if err != nil {
+		return Event{}, err
+	}
 	s, err := m.seat(cmd.Room)
 	if err != nil {
 		return Event{}, err
@@ -89,7 +93,7 @@ func (m *member) speak(ctx context.Context, cmd Command, kind Kind) (Event, erro
 	}
 	publish := func() (Event, error) { return s.room.publish(s, Event{Kind: kind, ID: cmd.ID, Text: text}) }
 	if kind == KindTopic {
-		return m.srv.setTopic(m.actor(), s.room, text, publish)
+		return m.srv.setTopic(m.actor(), s.room, text, reason, publish)
 	}
 	return publish()
 }

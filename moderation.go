@@ -383,7 +383,7 @@ func (s *server) topic(_ context.Context, a actor, cmd Command) (Event, error) {
 			return Event{}, err
 		}
 	}
-	return s.setTopic(a, r, topic, func() (Event, error) {
+	return s.setTopic(a, r, topic, cmd.Reason, func() (Event, error) {
 		e := Event{Kind: KindTopic, ID: cmd.ID, Text: topic}
 		r.mu.Lock()
 		r.appendLocked(&e)
@@ -394,13 +394,13 @@ func (s *server) topic(_ context.Context, a actor, cmd Command) (Event, error) {
 }
 
 // setTopic sets a room's topic, which order does, as an act of whoever sets it.
-func (s *server) setTopic(a actor, r *room, topic string, order func() (Event, error)) (Event, error) {
+func (s *server) setTopic(a actor, r *room, topic, reason string, order func() (Event, error)) (Event, error) {
 	before := r.info().Topic
 	e, err := order()
 	if err != nil {
 		return Event{}, err
 	}
-	s.audit(a, Audit{ID: s.newID(), Verb: VerbTopic, Room: r.name, Text: topic}, func(_ context.Context, a actor, _ *Act) error {
+	s.audit(a, Audit{ID: s.newID(), Verb: VerbTopic, Room: r.name, Text: topic, Reason: reason}, func(_ context.Context, a actor, _ *Act) error {
 		back := Event{Kind: KindTopic, Text: before}
 		back.From, back.Member = a.from()
 		r.mu.Lock()

@@ -389,16 +389,26 @@ func (t *banTables) onMasks(found []*Ban, texts []maskText) []*Ban {
 // standing returns the ban and the mute that are in force for somebody whom all of bans are on,
 // each the one that lasts longest; nil stands for none. An exception leaves neither. An Effect that
 // is not known has none.
-func standing(bans []Ban) (ban, mute *Ban) {
+func standing(bans []Ban, role Role) (ban, mute *Ban) {
+	allowed, by := false, Role(0) // by whom, at best; zero is the program, or another one
+	for i := range bans {
+		if b := &bans[i]; b.Effect == EffectAllow {
+			if !allowed || b.Rank == 0 || by != 0 && b.Rank > by {
+				by = b.Rank
+			}
+			allowed = true
+		}
+	}
 	for i := range bans {
 		b := &bans[i]
+		if b.Rank != 0 && role >= b.Rank || allowed && (by == 0 || b.Rank <= by) {
+			continue
+		}
 		switch b.Effect {
 		case "", EffectBan:
 			ban = longer(ban, b)
 		case EffectMute:
 			mute = longer(mute, b)
-		case EffectAllow:
-			return nil, nil
 		}
 	}
 	return ban, mute

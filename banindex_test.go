@@ -299,7 +299,7 @@ func TestStanding(t *testing.T) {
 		"what nobody knows": {[]Ban{at("a", "shadow", 0), at("b", EffectMute, 4)}, "", "b"},
 	} {
 		var got [2]string
-		ban, mute := standing(c.bans)
+		ban, mute := standing(c.bans, RoleMember)
 		if ban != nil {
 			got[0] = ban.ID
 		}

@@ -32,19 +32,19 @@ func (s *server) departLocked(m *member) {
 
 // subjectLocked returns what bans are compared with. server.mu must be held.
 func (m *member) subjectLocked() Subject {
-	return Subject{Nick: m.nick, Keys: m.keys, Account: m.ident.Account, Addr: m.addr()}
+	return Subject{Nick: m.nick, Keys: m.keys, Account: m.ident.Account, Addr: m.addr(), role: m.role}
 }
 
 // subjectAs returns what bans would be compared with if m had that nick.
 func (m *member) subjectAs(nick string, keys []string) Subject {
-	return Subject{Nick: nick, Keys: keys, Account: m.ident.Account, Addr: m.addr()}
+	return Subject{Nick: nick, Keys: keys, Account: m.ident.Account, Addr: m.addr(), role: m.info().Role}
 }
 
 // look returns the ban and the mute that are on somebody, if any. An error means that nobody
 // knows; a server that fails open has none then.
 func (s *server) look(ctx context.Context, sub Subject) (ban, mute *Ban, err error) {
 	if s.matcher == nil {
-		ban, mute = standing(s.index.on(sub, time.Now()))
+		ban, mute = standing(s.index.on(sub, time.Now()), sub.role)
 		return ban, mute, nil
 	}
 	found, err := ask(ctx, s, "ban store", func(ctx context.Context) ([]Ban, error) { return s.matcher.Match(ctx, sub) })
@@ -57,7 +57,7 @@ func (s *server) look(ctx context.Context, sub Subject) (ban, mute *Ban, err err
 	}
 	at := time.Now()
 	found = slices.DeleteFunc(found, func(b Ban) bool { return !b.covers(&sub, at) })
-	ban, mute = standing(found)
+	ban, mute = standing(found, sub.role)
 	return ban, mute, nil
 }
 
@@ -115,6 +115,7 @@ type sentence struct {
 	force  []string // why it is refused without force
 	hits   []MemberInfo
 	left   []MemberInfo
+	self   bool // it hits whoever gives it
 
 	member *member  // the person, if here
 	keys   []string // and what it was called when looked for
@@ -142,6 +143,9 @@ func (s *server) ban(ctx context.Context, a actor, cmd Command) (Event, error) {
 		b.ID = togetherID(id, i)
 		b.Reason, b.Note, b.By = cmd.Reason, cmd.Note, a.name
 		b.Created, b.Expires = now(), until(cmd.For)
+		if a.member != nil && !st.self {
+			b.Rank = a.role
+		}
 	}
 	if err := s.store(ctx, st.bans); err != nil {
 		return Event{}, err
@@ -378,6 +382,7 @@ func (s *server) aim(a actor, st *sentence) error {
 			st.left = append(st.left, d.info)
 		}
 	}
+	st.self = self
 	if self {
 		st.force = append(st.force, "it would hit yourself")
 	}

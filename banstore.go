@@ -35,13 +35,16 @@ const (
 // A Ban keeps somebody out, or quiet, or in spite of other bans in. Its JSON form is what
 // FileBans writes, a line each.
 type Ban struct {
-	ID      string    `json:"id"` // unique in its store, short, printable ASCII; case matters
-	Effect  Effect    `json:"effect,omitempty"`
-	Kind    BanKind   `json:"kind"`
-	Value   string    `json:"value"`
-	Reason  string    `json:"reason,omitempty"` // told to whoever it hits
-	Note    string    `json:"note,omitempty"`   // for moderators
-	By      string    `json:"by,omitempty"`     // who gave it
+	ID     string  `json:"id"` // unique in its store, short, printable ASCII; case matters
+	Effect Effect  `json:"effect,omitempty"`
+	Kind   BanKind `json:"kind"`
+	Value  string  `json:"value"`
+	Reason string  `json:"reason,omitempty"` // told to whoever it hits
+	Note   string  `json:"note,omitempty"`   // for moderators
+	By     string  `json:"by,omitempty"`     // who gave it
+	// Rank is the role of the moderator who gave it: it is on nobody with that role or a higher one. Zero
+	// means that it is on everybody.
+	Rank    Role      `json:"rank,omitzero"`
 	Created time.Time `json:"created,omitzero"`
 	Expires time.Time `json:"expires,omitzero"` // zero means never
 }
@@ -95,6 +98,8 @@ type Subject struct {
 	Keys    []string   // NickKeys(Nick)
 	Account string     // empty for a guest
 	Addr    netip.Addr // invalid if unknown
+
+	role Role // bans by those of a lower or the same role are not on it
 }
 
 // MemoryBans returns a BanStore that forgets everything when the program ends, holding bans.

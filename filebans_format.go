@@ -72,6 +72,9 @@ func appendBan(line []byte, b Ban) ([]byte, error) {
 			return line, fmt.Errorf("%q is not UTF-8", s)
 		}
 	}
+	if b.Rank < RoleMember || b.Rank > RoleAdmin {
+		return line, fmt.Errorf("%s is no role", b.Rank)
+	}
 	return appendRecord(line, b)
 }
 
@@ -150,6 +153,8 @@ func (r *banRecord) set(name, value string) error {
 		field = &r.Note
 	case "by":
 		field = &r.By
+	case "rank":
+		return setRank(&r.Rank, value)
 	case "removed":
 		field = &r.Removed
 	case "created":
@@ -164,6 +169,13 @@ func (r *banRecord) set(name, value string) error {
 	}
 	*field = value
 	return nil
+}
+
+func setRank(field *Role, value string) error {
+	if *field != 0 {
+		return errors.New("given twice")
+	}
+	return field.UnmarshalText([]byte(value))
 }
 
 func setTime(field *time.Time, value string) error {

@@ -151,6 +151,7 @@ func sameBan(want, got chatroom.Ban) error {
 		{"Reason", want.Reason, got.Reason},
 		{"Note", want.Note, got.Note},
 		{"By", want.By, got.By},
+		{"Rank", want.Rank.String(), got.Rank.String()},
 		{"Created", instant(want.Created), instant(got.Created)},
 		{"Expires", instant(want.Expires), instant(got.Expires)},
 	} {

@@ -18,7 +18,7 @@ func full(id string) chatroom.Ban {
 	created := time.Date(2026, 11, 22, 12, 34, 56, 0, time.UTC)
 	return chatroom.Ban{
 		ID: id, Effect: chatroom.EffectMute, Kind: chatroom.BanMask, Value: "bob*", Reason: "spam", Note: "third time",
-		By: "ann", Created: created, Expires: created.Add(90 * time.Minute),
+		By: "ann", Rank: chatroom.RoleModerator, Created: created, Expires: created.Add(90 * time.Minute),
 	}
 }
 

@@ -25,7 +25,7 @@ type Bans struct {
 const tables = `
 CREATE TABLE IF NOT EXISTS bans (
 	id TEXT PRIMARY KEY, effect TEXT, kind TEXT, value TEXT, reason TEXT, note TEXT,
-	given_by TEXT, created TEXT, expires TEXT
+	given_by TEXT, rank INTEGER, created TEXT, expires TEXT
 ) STRICT;
 CREATE TABLE IF NOT EXISTS ban_keys (
 	key TEXT, id TEXT REFERENCES bans ON DELETE CASCADE, PRIMARY KEY (key, id)
@@ -73,8 +73,8 @@ func (s Bans) Add(ctx context.Context, b chatroom.Ban) error {
 		return cmp.Or(ctx.Err(), err)
 	}
 	defer tx.Rollback() // after Commit it does nothing
-	if _, err := tx.ExecContext(ctx, "REPLACE INTO bans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", b.ID, string(b.Effect),
-		string(b.Kind), b.Value, b.Reason, b.Note, b.By, string(created), string(expires)); err != nil {
+	if _, err := tx.ExecContext(ctx, "REPLACE INTO bans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", b.ID, string(b.Effect),
+		string(b.Kind), b.Value, b.Reason, b.Note, b.By, int(b.Rank), string(created), string(expires)); err != nil {
 		return cmp.Or(ctx.Err(), err)
 	}
 	for _, key := range banKeys(b) {
@@ -105,7 +105,7 @@ func (s Bans) List(ctx context.Context) ([]chatroom.Ban, error) { return s.query
 
 // query returns the bans for which where, a clause or nothing, holds.
 func (s Bans) query(ctx context.Context, where string, args ...any) ([]chatroom.Ban, error) {
-	rows, err := s.DB.QueryContext(ctx, `SELECT id, effect, kind, value, reason, note, given_by, created, expires
+	rows, err := s.DB.QueryContext(ctx, `SELECT id, effect, kind, value, reason, note, given_by, rank, created, expires
 		FROM bans `+where, args...)
 	if err != nil {
 		return nil, cmp.Or(ctx.Err(), err)
@@ -115,7 +115,7 @@ func (s Bans) query(ctx context.Context, where string, args ...any) ([]chatroom.
 	for rows.Next() {
 		var b chatroom.Ban
 		var created, expires []byte
-		err := rows.Scan(&b.ID, &b.Effect, &b.Kind, &b.Value, &b.Reason, &b.Note, &b.By, &created, &expires)
+		err := rows.Scan(&b.ID, &b.Effect, &b.Kind, &b.Value, &b.Reason, &b.Note, &b.By, &b.Rank, &created, &expires)
 		if err == nil {
 			err = errors.Join(b.Created.UnmarshalText(created), b.Expires.UnmarshalText(expires))
 		}

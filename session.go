@@ -74,6 +74,26 @@ func (c *Conn) Peek() ([]byte, error) {
 	return c.buf[c.r:c.w], nil
 }
 
+// PeekFor is Peek that waits no longer than d, which is more than zero: after so long a silence it
+// returns nothing and no error, and reading can go on. It is for protocols in which silence is all
+// that ends a message.
+func (c *Conn) PeekFor(d time.Duration) ([]byte, error) {
+	by := time.Now().Add(d)
+	if c.r < c.w || c.err != nil || c.member.Load() == nil && by.After(c.latest) {
+		return c.Peek()
+	}
+	c.setReadDeadline(by)
+	switch err := c.fillOnce(); {
+	case err == nil:
+		c.pinged = false
+	case errors.Is(err, os.ErrDeadlineExceeded) && c.over() == nil:
+		return nil, nil
+	default:
+		c.err = c.readError(err)
+	}
+	return c.Peek()
+}
+
 // Read reads what there is into p, for fronts that do not read lines.
 func (c *Conn) Read(p []byte) (int, error) {
 	b, err := c.Peek()

@@ -15,9 +15,9 @@ import (
 
 const module = "example.com/chatroom"
 
-// Imports run one way: examples, adapters, client, chatroomtest and filters may import the root package,
+// Imports run one way: examples may import adapters; both, client, chatroomtest and filters may import the root package,
 // it may import internal ones, and those the standard library. The root package, filters and the internal ones
-// may import golang.org/x/text and golang.org/x/time/rate too. What needs more than that has a go.mod
+// may import golang.org/x/text and golang.org/x/time/rate too, as may adapters. What needs more than that has a go.mod
 // of its own, and nothing else has.
 func TestImportsRunOneWay(t *testing.T) {
 	imports, modules := importsUnder(t, ".")
@@ -82,9 +82,12 @@ func TestWhatMayBeImported(t *testing.T) {
 		{module, module + "/filters", false},
 		{module + "/examples/bot", module + "/client", true},
 		{module + "/examples/bot", module + "/filters", true},
+		{module + "/examples/bot", module + "/adapters/irc", true},
 		{module + "/examples/bot", "github.com/x/y", false}, // but for a go.mod of its own
 		{module + "/adapters/irc", module + "/client", true},
 		{module + "/adapters/irc", module + "/examples/bot", false},
+		{module + "/adapters/irc", "golang.org/x/text/unicode/norm", true},
+		{module + "/adapters/irc", "github.com/x/y", false},
 	}
 	for _, tt := range tests {
 		if got := mayImport(tt.pkg, tt.imported); got != tt.want {
@@ -98,7 +101,7 @@ func TestWhatMayBeImported(t *testing.T) {
 func mayImport(pkg, imported string) bool {
 	if !ours(imported) {
 		first, _, _ := strings.Cut(imported, "/")
-		return !strings.Contains(first, ".") || (pkg == module || layer(pkg) == "internal" || layer(pkg) == "filters") &&
+		return !strings.Contains(first, ".") || slices.Contains([]string{"", "internal", "filters", "adapters"}, layer(pkg)) &&
 			(strings.HasPrefix(imported, "golang.org/x/text/") || imported == "golang.org/x/time/rate")
 	}
 	to := layer(imported)
@@ -108,7 +111,7 @@ func mayImport(pkg, imported string) bool {
 	case "client", "chatroomtest", "filters":
 		return to == "" || to == "internal"
 	case "examples", "adapters":
-		return slices.Contains([]string{"", "client", "chatroomtest", "filters", from}, to)
+		return slices.Contains([]string{"", "client", "chatroomtest", "filters", "adapters", from}, to)
 	}
 	return false
 }

@@ -10,6 +10,10 @@
 //	server -bans bans -accounts accounts -audit audit.jsonl
 //
 //	server -words words.txt -guard                            filters what is said
+//	server -pychat localhost:55555                            lets the old Python clients in
+//
+// Their admin is the account admin. They speak no TLS: a password from elsewhere than this machine
+// is refused, unless -plaintext-passwords says that others may read it.
 //
 // SIGHUP makes it read bans and accounts again. It also looks after these files:
 //
@@ -37,6 +41,7 @@ import (
 	"time"
 
 	"example.com/chatroom"
+	"example.com/chatroom/adapters/pychat"
 )
 
 func main() {
@@ -124,20 +129,47 @@ func host(ctx context.Context, o *options, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	l, err := listen(o.addr, o.cert, o.key)
+	doors, err := open(o, srv, stderr)
 	if err != nil {
 		srv.Close()
 		return err
 	}
-	fmt.Fprint(stderr, invitation(o, l.Addr().(*net.TCPAddr)))
 	var recording sync.WaitGroup
 	var unrecorded error
 	if audit != nil {
 		recording.Go(func() { unrecorded = audit.follow(srv.Audits(context.WithoutCancel(ctx))) })
 	}
-	err = serve(ctx, srv, l)
+	err = serve(ctx, srv, doors)
 	recording.Wait() // the server is closed, so there is an end to what it did
 	return errors.Join(err, unrecorded)
+}
+
+// A door is a listener and the fronts for it; none are the server's own.
+type door struct {
+	net.Listener
+	fronts []chatroom.Front
+}
+
+// open listens, and says where and how to join.
+func open(o *options, srv chatroom.Server, stderr io.Writer) ([]door, error) {
+	l, err := listen(o.addr, o.cert, o.key)
+	if err != nil {
+		return nil, err
+	}
+	doors := []door{{Listener: l}}
+	text := invitation(o, l.Addr().(*net.TCPAddr))
+	if o.pychat != "" {
+		old, err := net.Listen("tcp", string(o.pychat))
+		if err != nil {
+			l.Close()
+			return nil, err
+		}
+		home := srv.Rooms()[0].Room // there is no other yet
+		doors = append(doors, door{old, []chatroom.Front{pychat.Front{Home: home}}})
+		text += oldInvitation(o, old.Addr().(*net.TCPAddr))
+	}
+	fmt.Fprint(stderr, text)
+	return doors, nil
 }
 
 func listen(addr, cert, key string) (net.Listener, error) {
@@ -172,20 +204,44 @@ func invitation(o *options, at *net.TCPAddr) string {
 	return text + "Ctrl-C closes it.\n\n"
 }
 
+// oldInvitation says where the Python chatroom's clients are let in, and what about their admin.
+func oldInvitation(o *options, at *net.TCPAddr) string {
+	text := fmt.Sprintf("The Python chatroom's clients join on %s.\n", at)
+	switch {
+	case o.accounts == "":
+		text += "None of them can be admin without -accounts and an account of that name; see -add-account.\n"
+	case at.IP.IsLoopback():
+	case o.plaintext:
+		text += "THE PASSWORD OF admin COMES IN THE CLEAR: others on the way can read it. These clients speak no TLS.\n"
+	default:
+		text += "From elsewhere none of them can be admin: they speak no TLS, and passwords in the clear are refused\n" +
+			"without -plaintext-passwords, with which others can read them.\n"
+	}
+	return text + "\n"
+}
+
 // serve serves until ctx ends, and then gives members five seconds to take their farewell. It
 // leaves the server closed.
-func serve(ctx context.Context, srv chatroom.Server, l net.Listener) error {
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }()
+func serve(ctx context.Context, srv chatroom.Server, doors []door) error {
+	served := make(chan error, len(doors))
+	for _, d := range doors {
+		go func() { served <- srv.Serve(d.Listener, d.fronts...) }()
+	}
+	waitFor := func(n int) {
+		for range n {
+			<-served
+		}
+	}
 	select {
 	case err := <-served:
 		srv.Close()
+		waitFor(len(doors) - 1)
 		return err
 	case <-ctx.Done():
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	err := srv.Shutdown(ctx)
-	<-served
+	waitFor(len(doors))
 	return err
 }

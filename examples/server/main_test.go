@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,7 @@ func TestWrongUsageExitsWithTwo(t *testing.T) {
 		"bans from a list alone":  {"-import-bans", "bans.txt"},
 		"bans to a list alone":    {"-export-bans", "bans.txt"},
 		"two things at once":      {"-add-account", "ann", "-accounts", "accounts", "-verify-audit", "audit"},
+		"no port for pychat":      {"-pychat", ""},
 		"a hash that is none":     {"-verify-audit", "audit", "d1e"},
 		"two hashes":              {"-verify-audit", "audit", firstHash, firstHash},
 	} {
@@ -63,6 +65,7 @@ func TestFailureExitsWithOne(t *testing.T) {
 	for name, args := range map[string][]string{
 		"a port that is taken":          {"-addr", taken.Addr().String()},
 		"an address that is none":       {"-addr", "lobby"},
+		"a port for pychat, taken":      {"-addr", "127.0.0.1:0", "-pychat", taken.Addr().String()},
 		"a room name that is none":      {"-room", "a\nb"},
 		"a certificate that is missing": {"-tls-cert", nowhere, "-tls-key", nowhere},
 		"accounts that are missing":     {"-accounts", nowhere},
@@ -154,9 +157,50 @@ func TestInvitationTellsWhoCannotLogIn(t *testing.T) {
 	}
 }
 
+func TestOldClientsJoinOnAPortOfTheirOwn(t *testing.T) {
+	srv := start(t, "-room", "#den", "-pychat", "127.0.0.1:0")
+	ann := srv.join(t, "ann", nil)
+	sees(t, ann, "ann joined")
+	old, err := net.Dial("tcp", srv.old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	old.SetDeadline(time.Now().Add(20 * time.Second))
+	sees(t, old, "NICK")
+	fmt.Fprint(old, "bob")
+	sees(t, old, "Successfully Connected to Server", "\nbob has just joined the chat !\n")
+	sees(t, ann, "bob joined")
+	fmt.Fprint(old, "bob: hi\n")
+	sees(t, ann, "<bob> hi")
+	srv.stop()
+	sees(t, old, "Goodbye: the server is shutting down.")
+	sees(t, ann, "Goodbye: the server is shutting down.")
+}
+
+func TestInvitationTellsWhereAdminIsNotSafe(t *testing.T) {
+	network, here := &net.TCPAddr{IP: net.IPv6zero, Port: 55555}, &net.TCPAddr{IP: net.IPv6loopback, Port: 55555}
+	for _, tt := range []struct {
+		o    options
+		at   *net.TCPAddr
+		want string
+	}{
+		{options{}, network, "None of them can be admin without -accounts"},
+		{options{accounts: "accounts"}, network, "From elsewhere none of them can be admin"},
+		{options{accounts: "accounts", cert: "cert.pem"}, network, "From elsewhere none of them can be admin"},
+		{options{accounts: "accounts", plaintext: true}, network, "IN THE CLEAR"},
+		{options{accounts: "accounts"}, here, "join on [::1]:55555.\n\n"},
+	} {
+		if text := oldInvitation(&tt.o, tt.at); !strings.Contains(text, tt.want) {
+			t.Errorf("%+v on %v: %q", tt.o, tt.at, text)
+		}
+	}
+}
+
 // A server is run, on a port of its own.
 type server struct {
 	addr string
+	old  string // where -pychat listens
 	stop context.CancelFunc
 	exit chan int
 }
@@ -179,12 +223,17 @@ func start(t *testing.T, args ...string) *server {
 		<-done
 	})
 	stderr := bufio.NewReader(r)
-	for s.addr == "" {
+	for s.addr == "" || s.old == "" && slices.Contains(args, "-pychat") {
 		line, err := stderr.ReadString('\n')
 		if err != nil {
 			t.Fatalf("no address: %v, exit code %d", err, <-s.exit)
 		}
-		s.addr = address.FindString(line)
+		switch found := address.FindString(line); {
+		case s.addr == "":
+			s.addr = found
+		default:
+			s.old = found
+		}
 	}
 	go io.Copy(io.Discard, stderr) // ends with run
 	return s

@@ -16,6 +16,7 @@ import (
 type options struct {
 	addr, room, motd      string
 	history               uint
+	pychat                name
 	cert, key             string
 	level                 slog.Level
 	bans, accounts, audit name
@@ -65,6 +66,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.StringVar(&o.room, "room", "lobby", "`name` of the room people come into")
 	flags.StringVar(&o.motd, "motd", "", "`text` that greets them")
 	flags.UintVar(&o.history, "history", 50, "how many earlier messages they see; 0 for none")
+	flags.Var(&o.pychat, "pychat", "let the clients of the Python chatroom in on this `host:port` too")
 	flags.StringVar(&o.cert, "tls-cert", "", "serve TLS with the certificate in this PEM `file`")
 	flags.StringVar(&o.key, "tls-key", "", "its key, in this PEM `file`")
 	flags.TextVar(&o.level, "log-level", slog.LevelInfo, "log `level`: debug, info, warn or error")

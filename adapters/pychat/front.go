@@ -15,19 +15,21 @@
 //
 // # What the front makes of it
 //
-// TCP keeps no chunks apart, so nothing here depends on two writes arriving as two:
+// TCP keeps no chunks apart, so nothing that matters depends on two writes arriving as two:
 //
 //   - A question is the only thing under way: nothing is written before the answer, or the end.
 //   - The chunk that may be lost is 1,024 bytes of nothing to see. A recv(1024) that begins with it can't
 //     return anything of what follows, in however many pieces it comes.
 //   - Everything else is whole lines, which end with a newline. A chunk that ends where a write does is
-//     never one of those words, whatever members call themselves and say.
+//     never one of those words, whatever members call themselves and say. Should TCP cut out a NICK all
+//     the same, the client answers, and the answer is dropped.
 //   - One pause is left, before a question behind an explanation. If it is too short the client
 //     shows the question in place of answering it, and is hung up on in Limits.Handshake.
 //
-// What a client says ends with a newline, before its own prefix (see splitter for what counts), or with
-// a fifth of a second of silence. Waiting for it holds up nobody else. The prefix is taken off and believed
-// in nothing: the author is the member. Text that begins with a slash is a command, as with nc.
+// What a client says ends with a newline, before its own prefix, or with a fifth of a second of silence, and waiting
+// for that holds up nobody else. "ann: oneann: two" is two messages; behind white space, as in "ann: as ann: would",
+// the prefix is part of one. It is taken off and believed in nothing: the author is the member. Text that begins with
+// a slash is a command, as with nc. For a moderator, a bare KICK or BAN directly behind a message is one too.
 //
 // The account admin is the admin of old: its password is asked for, and its role says what it may do. The password
 // comes in the clear, so from elsewhere it is refused without chatroom.WithPlaintextSecrets. No other nick

@@ -736,3 +736,36 @@ func TestClosingWhileMembersComeAndGo(t *testing.T) {
 		}
 	}
 }
+
+// TestTheWelcomeComesFirst has somebody write to a member that is on its way in.
+func TestTheWelcomeComesFirst(t *testing.T) {
+	srv, addr := host(t)
+	ann, err := srv.Join(t.Context(), chatroom.Identity{Nick: "ann"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop()
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			ann.Send(ctx, chatroom.Private("bob", "psst")) // who is there now and then
+		}
+	})
+	wg.Go(func() {
+		for err := error(nil); err == nil; {
+			_, err = ann.Receive(ctx)
+		}
+	})
+	for range 200 {
+		bob := dial(t, addr)
+		bob.send(`{"type":"join","nick":"bob"}`)
+		if line := bob.line(); !strings.Contains(line, `"type":"welcome"`) {
+			t.Fatalf("the first line is %s", line)
+		}
+		bob.send(`{"type":"quit"}`)
+		bob.until(`"type":"bye"`)
+		bob.Close()
+	}
+}

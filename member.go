@@ -48,6 +48,10 @@ type member struct {
 	spare   []op      // the flush goroutine's last box, emptied
 	reason  *Error    // why it ended; nil while it has not
 
+	// welcomed says that the first welcome is in the box. Until then nothing leaves it: others may
+	// speak to a member that is on its way in, and the welcome comes first.
+	welcomed bool
+
 	// expelled is what its rooms are told of its end; nil means a KindLeave.
 	expelled *telling
 }
@@ -130,6 +134,10 @@ func (m *member) sit(s *seat, welcome *Event, history []Event) {
 	m.mu.Lock()
 	if m.reason == nil {
 		m.putLocked(welcome)
+		if last := len(m.box) - 1; !m.welcomed {
+			m.box = slices.Insert(m.box[:last], 0, m.box[last])
+			m.welcomed = true
+		}
 		for i := range history {
 			m.putLocked(&history[i])
 		}
@@ -179,6 +187,9 @@ func (m *member) expel(reason *Error, t *telling) bool {
 		return false
 	}
 	m.reason, m.expelled = reason, t
+	if !m.welcomed {
+		m.box = nil
+	}
 	if reason.Code == CodeTooSlow {
 		m.box, m.seats = nil, nil
 	} else {
@@ -278,7 +289,7 @@ func (m *member) idle() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.box) > 0 {
-		return false
+		return !m.welcomed && m.reason == nil
 	}
 	if m.reason != nil {
 		return true
@@ -292,6 +303,10 @@ const maxSpare = 16
 // drain writes what the member has to receive now.
 func (m *member) drain() error {
 	m.mu.Lock()
+	if !m.welcomed && m.reason == nil {
+		m.mu.Unlock()
+		return nil
+	}
 	if m.reason == nil {
 		m.markLocked()
 	}
@@ -368,6 +383,9 @@ func (m *member) cut() bool {
 func (m *member) receive() (Event, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if !m.welcomed && m.reason == nil {
+		return Event{}, false, nil
+	}
 	if m.reason == nil && len(m.box) == 0 {
 		m.markLocked()
 	}

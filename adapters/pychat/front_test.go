@@ -395,7 +395,7 @@ func TestOnlyAdminsKickAndBan(t *testing.T) {
 		ann.sees()
 
 		admin.send("BAN ann")
-		if shown := ann.sees(); !strings.HasPrefix(shown, "You were kicked\n--- Goodbye: you are banned") {
+		if shown := ann.sees(); !strings.HasPrefix(shown, "You were kicked\n--- Goodbye: you were banned") {
 			t.Errorf("who is banned is shown %q", shown)
 		}
 		bob.hears(`"type":"ban"`)

@@ -24,7 +24,7 @@ func (m *member) send(ctx context.Context, cmd Command) (Event, error) {
 	if err := cleanID(cmd.ID); err != nil {
 		return Event{}, err
 	}
-	e, err := m.carryOut(ctx, cmd)
+	e, err := m.once(ctx, cmd)
 	if err != nil {
 		if over := m.over(); over != nil {
 			return Event{}, over
@@ -58,6 +58,8 @@ func (m *member) carryOut(ctx context.Context, cmd Command) (Event, error) {
 		return Event{Kind: KindRooms, ID: cmd.ID, Time: now(), Rooms: m.srv.Rooms()}, nil
 	case VerbRoom:
 		return m.describe(cmd)
+	case VerbHistory:
+		return m.history(cmd)
 	case VerbPing:
 		return Event{Kind: KindPong, ID: cmd.ID, Time: now()}, nil
 	case VerbQuit:

@@ -42,6 +42,7 @@ const (
 	CodeTooSlow          Code = "too_slow"          // too far behind the room
 	CodeFlooding         Code = "flooding"          // bytes without end, or errors without end
 	CodeShutdown         Code = "shutdown"          // the server is going away
+	CodeReplaced         Code = "replaced"          // the session goes on over another connection
 	CodeClosed           Code = "closed"            // the member left, or closed its connection
 	CodeLost             Code = "connection_lost"   // the connection broke
 	CodeInternal         Code = "internal"          // the server's own fault; its log says more

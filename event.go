@@ -50,6 +50,8 @@ const (
 	KindBans    Kind = "bans"    // Report.Bans; answers VerbBans
 	KindActs    Kind = "acts"    // Report.Acts; answers VerbActs
 	KindHeld    Kind = "held"    // Report.Held waits for a moderator; answers VerbHeld
+	KindGap     Kind = "gap"     // what has the numbers Gap.From to Gap.To in Room was missed and is gone
+	KindHistory Kind = "history" // Report.Events; answers VerbHistory
 	KindHold    Kind = "hold"    // Report.Held waits for a moderator since now: for the room's moderators
 )
 
@@ -57,7 +59,7 @@ const (
 // nowhere else.
 func (k Kind) Answer() bool {
 	switch k {
-	case KindMembers, KindRooms, KindPong, KindPreview, KindBans, KindActs, KindHeld:
+	case KindMembers, KindRooms, KindPong, KindPreview, KindBans, KindActs, KindHeld, KindHistory:
 		return true
 	}
 	return false
@@ -82,15 +84,33 @@ type Event struct {
 	Nick   string // whom it concerns: the new nick in KindNick, the recipient in KindPrivate
 	Text   string // what was said, the topic, or the reason
 
+	// Private numbers the events for this member alone that are told again after a lost connection:
+	// 1 for a session's first, one more for each after it. Zero for all others.
+	Private uint64
+
 	// History is set by Receive, not by the server: the event happened before this member joined.
 	History bool
+	// Again says that the command was carried out before, and the event is what it led to then.
+	Again bool
 
 	Act     *Act         // in events of moderation
 	Report  *Report      // in KindPreview, KindBans, KindActs, KindHeld and KindHold
 	Welcome *Welcome     // in KindWelcome
 	Members []MemberInfo // in KindMembers
 	Rooms   []RoomInfo   // in KindRooms
+	Gap     *Gap         // in KindGap
 	Err     *Error       // in KindError and KindBye
+}
+
+// A Gap is a range of numbers that are missing: of a room's events, or, if the event names no
+// room, of those for the member alone.
+type Gap struct{ From, To uint64 }
+
+// Seen is how far a member has read a room.
+type Seen struct {
+	Room  string `json:"room"`
+	Epoch string `json:"epoch"` // of the room, from its welcome
+	Seq   uint64 `json:"seq"`   // of the last event received
 }
 
 // Ordered reports whether e has a place in its room's order.
@@ -119,6 +139,8 @@ type Report struct {
 	Hits  []MemberInfo // in KindPreview: who would be hit now
 	Left  []MemberInfo // in KindPreview: who would have been hit, of those who left lately
 	Notes []string     // in KindPreview: what it would not stop, and what it needs Force for
+
+	Events []Event // in KindHistory: oldest first; Count is how many the room keeps
 }
 
 // Held is a message that waits for a moderator.
@@ -145,6 +167,12 @@ type Welcome struct {
 	Members []MemberInfo
 	Count   int
 	MOTD    string // the message of the day; only in a connection's first welcome
+	// Session is the token with which a lost connection can be resumed; only in a session's first
+	// welcome, for those who asked for one.
+	Session string
+	// Resumed says that the member was in the room all the time; the History events before the
+	// latest that follow are those it has not seen.
+	Resumed bool
 	Role    Role   // the member's own
 	Limits  WireLimits
 }
@@ -161,6 +189,8 @@ type MemberInfo struct {
 	Nick   string `json:"nick"`
 	Member uint64 `json:"member"` // the number Event.Member refers to
 	Role   Role   `json:"role"`
+	// Lingering says that the member's connection is lost, and it has a while to come back.
+	Lingering bool `json:"lingering,omitempty"`
 }
 
 // RoomInfo is one room as others see it.
@@ -186,6 +216,7 @@ const (
 	VerbRooms   Verb = "rooms"   // KindRooms: which rooms there are
 	VerbRoom    Verb = "room"    // KindRooms: Room alone, with its topic
 	VerbPing    Verb = "ping"    // KindPong: a sign of life
+	VerbHistory Verb = "history" // KindHistory: up to Count events of Room, before Before or after After
 	VerbQuit    Verb = "quit"    // KindBye: leave everything; Text says why
 )
 
@@ -224,6 +255,10 @@ type Command struct {
 	Nick string
 	Text string
 
+	// Of VerbHistory: sequence numbers; with neither, the latest events. Count is 50 if it is zero, and
+	// at most 500.
+	Before, After uint64
+
 	// For moderators.
 	Target   string        // of a ban, a mute or an allowance: see ParseTarget; Nick means the person
 	Reason   string        // told to whom it hits
@@ -232,7 +267,7 @@ type Command struct {
 	Every    time.Duration // of VerbSlow; zero ends it
 	Ref      string        // the id of an act, a ban or a held message
 	Seq      uint64        // of the message VerbDelete is for
-	Count    int           // how many messages VerbDelete is for; zero means one
+	Count    int           // how many messages VerbDelete is for; zero means one; see VerbHistory too
 	Role     Role          // of VerbPromote and VerbDemote; VerbPromote takes zero for RoleModerator
 	Accounts bool          // of VerbLock: those with an account may still come
 	Preview  bool          // of VerbBan, VerbMute and VerbAllow: tell whom it would hit and do nothing

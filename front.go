@@ -52,6 +52,15 @@ type JoinRequest struct {
 	Room    string // empty means the server's default room
 	ID      string // comes back as the welcome's ID
 
+	// Resume asks for a session that outlives the connection: when that is lost the member lingers
+	// for Limits.Linger, and a request with the Session of its welcome continues where it was.
+	Resume  bool
+	Session string // the token of a session to continue; if there is none any more, this is a new join
+	// Seen is how far the peer has read its rooms. It receives what followed, after a KindGap where that is
+	// not kept any more; in a new join too.
+	Seen    []Seen
+	Private uint64 // the last Event.Private the peer has received in Session
+
 	// Encoder writes what this member receives. It must not be nil.
 	Encoder Encoder
 	// Pings says that the peer answers a KindPing: after Limits.Idle of silence the server sends

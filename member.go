@@ -2,6 +2,7 @@ package chatroom
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,11 @@ type member struct {
 	ident  Identity
 	joined time.Time
 	judged uint64 // owned by admit: server.bansGiven when the bans were looked at
+	parked bool   // it lingers: its connection is lost, and nobody reads what it receives
+
+	session *session    // nil if it ends with its connection
+	address netip.Addr  // the zero Addr in process
+	timer   *time.Timer // of one who lingers
 
 	moving sync.Mutex // held from end to end of joining or leaving a room: one at a time
 
@@ -109,7 +115,10 @@ func (m *member) easeLocked() {
 }
 
 func (m *member) putLocked(e *Event) {
-	if m.reason != nil {
+	if m.session != nil && e.Private == 0 {
+		e = m.session.number(e)
+	}
+	if m.reason != nil || m.parked {
 		return
 	}
 	m.markLocked()
@@ -242,7 +251,9 @@ func (m *member) leave() {
 	if m.conn != nil {
 		m.conn.endBy(m.over())
 	}
-	m.srv.forget(m)
+	if !m.srv.linger(m, m.over()) {
+		m.srv.forget(m)
+	}
 	close(m.left)
 }
 

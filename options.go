@@ -17,6 +17,9 @@ type Limits struct {
 	// History is how many messages a room keeps for those who join; 50, negative means none.
 	// Joins, leaves and the like in between are kept too, at most ten for each message.
 	History int
+	// HistoryBytes is about how many bytes of events a room keeps at most for those who join, and
+	// at least for those who come back after a lost connection; 1 MiB.
+	HistoryBytes int
 	// WelcomeMembers is how many members a welcome lists; 500. VerbWho lists all.
 	WelcomeMembers int
 
@@ -27,6 +30,7 @@ type Limits struct {
 	Write     time.Duration // time in which a peer must take some of what it is sent; 5 s
 	Callback  time.Duration // time an Authenticator or BanStore has; 5 s
 	Filter    time.Duration // time a Filter has; 1 s
+	Linger    time.Duration // time in which a lost connection can be resumed; 30 s, negative means none
 
 	// Lag is how many bytes a member may be behind its room, and how many may wait for it alone;
 	// 1 MiB. Past it the member is cut off with ErrTooSlow.
@@ -40,6 +44,7 @@ func (l Limits) withDefaults() Limits {
 	setUnlessNone(&l.Rooms, 1000)
 	setUnlessNone(&l.RoomsPerMember, 10)
 	setUnlessNone(&l.History, 50)
+	set(&l.HistoryBytes, 1<<20)
 	set(&l.WelcomeMembers, 500)
 	set(&l.Sniff, 300*time.Millisecond)
 	set(&l.Handshake, 10*time.Second)
@@ -48,6 +53,9 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Write, 5*time.Second)
 	set(&l.Callback, 5*time.Second)
 	set(&l.Filter, time.Second)
+	if l.Linger == 0 {
+		l.Linger = 30 * time.Second
+	}
 	set(&l.Lag, 1<<20)
 	return l
 }

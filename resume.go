@@ -1,0 +1,343 @@
+package chatroom
+
+import (
+	"context"
+	"crypto/sha256"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A session outlives its connection. The members that succeed one another in it share it.
+type session struct {
+	id      [sha256.Size]byte // of its token, which only its member has
+	results results
+
+	mu      sync.Mutex
+	private uint64  // events for the member alone, ever
+	kept    []Event // the latest of them
+	bytes   int64   // what kept costs
+}
+
+// What a session keeps of what was said to its member alone, for when that has to be said again.
+const (
+	maxKept      = 256
+	maxKeptBytes = 64 << 10
+)
+
+func newSession() (*session, string) {
+	token := newToken()
+	return &session{id: sha256.Sum256([]byte(token))}, token
+}
+
+// number gives an event for the member alone its number, and keeps it. Answers are not numbered:
+// who misses one asks again.
+func (n *session) number(e *Event) *Event {
+	if e.Kind != KindPrivate && e.Kind != KindNotice && e.Kind != KindAct && e.Kind != KindHold {
+		return e
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.private++
+	own := *e // others may receive it too
+	own.Private = n.private
+	n.kept, n.bytes = append(n.kept, own), n.bytes+own.cost()
+	for len(n.kept) > maxKept || n.bytes > maxKeptBytes && len(n.kept) > 1 {
+		n.bytes -= n.kept[0].cost()
+		n.kept = slices.Delete(n.kept, 0, 1)
+	}
+	return &own
+}
+
+// since returns what was said to the member alone after the number n, behind a KindGap if some of it is
+// not kept.
+func (n *session) since(number uint64) []Event {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	oldest := n.private - uint64(len(n.kept)) + 1
+	var events []Event
+	if number+1 < oldest {
+		events = append(events, Event{Kind: KindGap, Time: now(), Gap: &Gap{From: number + 1, To: oldest - 1}})
+	}
+	for _, e := range n.kept {
+		if e.Private > number {
+			events = append(events, e)
+		}
+	}
+	return events
+}
+
+// Results are what the latest commands led to, by their ids, so that one that is sent again is not
+// done again.
+type results struct {
+	mu   sync.Mutex
+	byID map[string]*result
+	ids  []string // oldest first
+}
+
+type result struct {
+	done  chan struct{}
+	event Event
+	err   error
+}
+
+// maxResults is how many commands a client may have under way when its connection is lost.
+const maxResults = 64
+
+// begin returns the result of the command with that id, and whether it is this caller who has to
+// carry it out.
+func (r *results) begin(id string) (res *result, first bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if res := r.byID[id]; res != nil {
+		return res, false
+	}
+	if r.byID == nil {
+		r.byID = make(map[string]*result)
+	}
+	res = &result{done: make(chan struct{})}
+	r.byID[id] = res
+	if r.ids = append(r.ids, id); len(r.ids) > maxResults {
+		delete(r.byID, r.ids[0])
+		r.ids = slices.Delete(r.ids, 0, 1)
+	}
+	return res, true
+}
+
+// forget lets the command with that id be carried out again.
+func (r *results) forget(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.byID, id)
+	r.ids = slices.DeleteFunc(r.ids, func(other string) bool { return other == id })
+}
+
+// once carries out a command unless it was carried out already, and then returns what it led to.
+func (m *member) once(ctx context.Context, cmd Command) (Event, error) {
+	if m.session == nil || cmd.ID == "" {
+		return m.carryOut(ctx, cmd)
+	}
+	res, first := m.session.results.begin(cmd.ID)
+	if first {
+		defer close(res.done)
+		res.event, res.err = m.carryOut(ctx, cmd)
+		e, err := res.event, res.err
+		if e.Kind.Answer() || ctx.Err() != nil && err != nil {
+			m.session.results.forget(cmd.ID)
+		}
+		switch res.event.Kind { // the text is in the room's log, and the sender has it
+		case KindMessage, KindAction, KindTopic, KindPrivate:
+			res.event.Text = ""
+		case KindWelcome:
+			res.event.Welcome = nil
+		}
+		return e, err
+	}
+	select {
+	case <-res.done:
+	case <-ctx.Done():
+		return Event{}, ctx.Err()
+	}
+	if res.err != nil {
+		return Event{}, res.err
+	}
+	e := m.srv.said(res.event)
+	e.Again = true
+	return e, nil
+}
+
+// said returns e as its room has it, or as it is if the room has let go of it.
+func (s *server) said(e Event) Event {
+	r := s.room(e.Room)
+	if r == nil || !e.Ordered() {
+		return e
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c, number := r.log.find(e.Seq); number == e.Seq {
+		if span := c.span(); len(span) > 0 && span[0].Time.Equal(e.Time) {
+			return *r.shownLocked(&span[0].Event)
+		}
+	}
+	return e
+}
+
+// lost reports whether somebody with that reason may come back to the session.
+func (e *Error) lost() bool {
+	switch e.Code {
+	case CodeLost, CodeTimeout, CodeTooSlow, CodeReplaced:
+		return true
+	}
+	return false
+}
+
+// linger puts a member without a connection in m's place, whose connection is gone: others see
+// nothing of it until it comes back, or does not in time. False means that m leaves.
+func (s *server) linger(m *member, reason *Error) bool {
+	if m.session == nil || !reason.lost() || s.limits.Linger < 0 {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, here := s.members[m]; s.closed || !here {
+		return false
+	}
+	l := s.newMember(m.ident)
+	l.parked = true
+	s.succeedLocked(m, l, func(r *room, old *seat) *seat {
+		r.unlist(old)
+		r.leaveStreamLocked(old)
+		return &seat{room: r, member: l, joined: old.joined, nick: old.nick, role: old.role, spoke: old.spoke}
+	})
+	s.running.Add(1)
+	l.timer = time.AfterFunc(s.limits.Linger, func() { l.end(reason) })
+	return true
+}
+
+// succeedLocked puts heir in old's place everywhere; seat makes its seats. s.mu must be held.
+func (s *server) succeedLocked(old, heir *member, seat func(*room, *seat) *seat) {
+	heir.number, heir.joined, heir.session, heir.address = old.number, old.joined, old.session, old.address
+	heir.nick, heir.keys, heir.role, heir.base = old.nick, old.keys, old.role, old.base
+	heir.mute.Store(old.mute.Load())
+	for _, key := range old.keys {
+		s.nicks[key] = heir
+	}
+	delete(s.members, old)
+	s.members[heir] = struct{}{}
+	s.sessions[heir.session.id] = heir
+	for _, was := range old.rooms {
+		r := was.room
+		r.mu.Lock()
+		delete(r.seats, old)
+		is := seat(r, was)
+		r.seats[heir] = is
+		r.mu.Unlock()
+		heir.rooms = append(heir.rooms, is)
+	}
+	old.rooms = nil
+}
+
+// resume continues the session with req's token on c, and returns the welcome to the first of its
+// rooms; a nil member means that there is no such session any more.
+func (s *server) resume(ctx context.Context, c *Conn, req JoinRequest) (*member, Event, error) {
+	id := sha256.Sum256([]byte(req.Session))
+	for {
+		s.mu.Lock()
+		old := s.sessions[id]
+		s.mu.Unlock()
+		switch {
+		case old == nil:
+			return nil, Event{}, nil
+		case !old.parked:
+			old.end(errReplaced)
+			select {
+			case <-old.left:
+			case <-ctx.Done():
+				return nil, Event{}, ctx.Err()
+			}
+			continue
+		}
+		m := s.newMember(old.ident)
+		m.conn, m.enc, m.pings = c, req.Encoder, req.Pings
+		m.judged = s.bansGiven.Load()
+		s.mu.Lock()
+		sub := Subject{Nick: old.nick, Keys: old.keys, Account: old.ident.Account, Addr: c.addr()}
+		s.mu.Unlock()
+		mute, err := s.door(ctx, sub)
+		if err != nil {
+			if banned, ok := err.(*Error); ok && banned.Code == CodeBanned {
+				old.end(banned)
+			}
+			return nil, Event{}, err
+		}
+		if err := s.takeOver(old, m, mute, req); err == nil {
+			return m, s.welcomeBack(m, req), nil
+		} else if err != errBansGiven {
+			return nil, Event{}, err
+		}
+	}
+}
+
+var errReplaced = &Error{Code: CodeReplaced, Text: "this session goes on over another connection", Retry: RetryNever}
+
+// takeOver puts m, who has a connection, in the place of the lingering old. errBansGiven means to
+// try again.
+func (s *server) takeOver(old, m *member, mute *Ban, req JoinRequest) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.openLocked(m); err != nil {
+		return err
+	}
+	if _, here := s.members[old]; !here || m.judged != s.bansGiven.Load() {
+		return errBansGiven
+	}
+	old.mu.Lock()
+	over := old.reason != nil
+	if !over {
+		old.reason = errReplaced
+		close(old.ended)
+	}
+	old.mu.Unlock()
+	if over {
+		return errBansGiven // it ends just now, and soon there is no such session
+	}
+	old.timer.Stop()
+	close(old.left)
+	s.succeedLocked(old, m, func(r *room, was *seat) *seat {
+		seen := req.seen(r)
+		is := r.newSeatLocked(m, seen)
+		is.joined, is.nick, is.role, is.spoke, is.back = was.joined, was.nick, was.role, was.spoke, seen != nil
+		return is
+	})
+	m.address = m.conn.addr()
+	m.mute.Store(mute)
+	return nil
+}
+
+// seen returns what the peer has seen of a room; nil if nothing, or of another epoch.
+func (req *JoinRequest) seen(r *room) *Seen {
+	for i := range req.Seen {
+		if s := &req.Seen[i]; roomKey(s.Room) == r.key && s.Epoch == r.epoch {
+			return s
+		}
+	}
+	return nil
+}
+
+// welcomeBack lets m read on in its rooms, from what it has seen, and tells it what it has missed
+// that was said to it alone. It returns the first welcome.
+func (s *server) welcomeBack(m *member, req JoinRequest) (first Event) {
+	m.moving.Lock()
+	defer m.moving.Unlock()
+	s.mu.Lock()
+	seats := slices.Clone(m.rooms)
+	s.mu.Unlock()
+	for i, seat := range seats {
+		r := seat.room
+		s.mu.Lock()
+		r.mu.Lock()
+		e := s.welcomeLocked(m, seat, "")
+		r.mu.Unlock()
+		s.mu.Unlock()
+		e.Welcome.Resumed = seat.back
+		if i == 0 {
+			e.ID = req.ID
+			first = e
+		}
+		shown := seat.place()
+		m.sit(seat, &e, shown)
+	}
+	m.repeat(m.session.since(req.Private))
+	return first
+}
+
+// repeat gives a member again what was said to it alone.
+func (m *member) repeat(events []Event) {
+	m.mu.Lock()
+	for i := range events {
+		events[i].History = true // it does not count as unread, like history
+		m.putLocked(&events[i])
+	}
+	m.mu.Unlock()
+	m.poke()
+}

@@ -12,6 +12,7 @@ package chatroom
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -145,11 +146,12 @@ type server struct {
 	closed    bool // and done too
 	listeners map[net.Listener]struct{}
 	conns     map[*Conn]struct{}
-	nicks     map[string]*member   // by each of its NickKeys, from reservation to the end
-	taken     int                  // members with a nick
-	departed  []departed           // the latest to leave, oldest first
-	members   map[*member]struct{} // those joined
-	rooms     map[string]*room     // by folded name
+	nicks     map[string]*member            // by each of its NickKeys, from reservation to the end
+	taken     int                           // members with a nick
+	sessions  map[[sha256.Size]byte]*member // by the hash of its token: who is in it now
+	departed  []departed                    // the latest to leave, oldest first
+	members   map[*member]struct{}          // those joined
+	rooms     map[string]*room              // by folded name
 }
 
 // New returns a server without listeners. It reads the BanStore once, and returns its error, or
@@ -168,6 +170,7 @@ func New(opts ...Option) (Server, error) {
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[*Conn]struct{}),
 		nicks:     make(map[string]*member),
+		sessions:  make(map[[sha256.Size]byte]*member),
 		members:   make(map[*member]struct{}),
 		rooms:     make(map[string]*room),
 	}
@@ -335,7 +338,7 @@ func (s *server) Join(ctx context.Context, id Identity, rooms ...string) (Client
 		rooms = []string{s.home}
 	}
 	m := s.newMember(id)
-	if _, err := s.admit(ctx, m, rooms[0], ""); err != nil {
+	if _, err := s.admit(ctx, m, rooms[0], "", nil); err != nil {
 		return nil, err
 	}
 	for _, room := range rooms[1:] {

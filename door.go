@@ -183,7 +183,7 @@ func (s *server) reloadBans() {
 
 // refresh asks what an account is now. Who has none any more is ended; another role is told.
 func (s *server) refresh(r Refresher, m *member) {
-	if m.ident.Account == "" || m.conn == nil {
+	if m.ident.Account == "" || m.conn == nil && !m.parked {
 		return
 	}
 	s.mu.Lock()

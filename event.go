@@ -173,7 +173,7 @@ type Welcome struct {
 	// Resumed says that the member was in the room all the time; the History events before the
 	// latest that follow are those it has not seen.
 	Resumed bool
-	Role    Role   // the member's own
+	Role    Role // the member's own
 	Limits  WireLimits
 }
 

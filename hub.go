@@ -23,6 +23,9 @@ type room struct {
 	topic string
 	mode  mode
 	log   *log[entry]
+	// recent is before the first of the latest events that take about Limits.HistoryBytes.
+	recent    cursor[entry]
+	recentSeq uint64
 	// deleted holds the numbers of the messages in the history that were deleted.
 	deleted map[uint64]bool
 	// talk rings the sequence numbers of the last messages: what joining members are shown
@@ -61,6 +64,11 @@ type seat struct {
 	member *member
 	stream *stream // nil in process
 	joined uint64  // the number of the member's own join
+
+	// Where reading begins: what has the numbers from to upto is history, and what is from the number
+	// of lost on up to from is gone.
+	from, upto, lost uint64
+	back             bool // the member has seen the room before this connection
 
 	// Guarded by room.mu.
 	nick  string // the nick the room's events give
@@ -102,6 +110,7 @@ func newRoom(s *server, name string, fixed bool) *room {
 	}
 	r.streams.Store(new([]*stream))
 	r.first.Store(1)
+	r.recent, r.recentSeq = r.log.find(1)
 	return r
 }
 
@@ -177,7 +186,7 @@ func (r *room) appendLocked(e *Event) {
 	r.log.commit(append(r.log.space(), entry{*e, cost}))
 	r.cost.Store(cost)
 	r.srv.stats.published.Add(1)
-	keep := r.oldestLocked()
+	keep := min(r.oldestLocked(), r.recentLocked())
 	for _, number := range r.pinned {
 		keep = min(keep, number)
 	}
@@ -188,6 +197,20 @@ func (r *room) appendLocked(e *Event) {
 			delete(r.deleted, seq)
 		}
 	}
+}
+
+// recentLocked returns the number of the first of the latest events that take about
+// Limits.HistoryBytes. r.mu must be held.
+func (r *room) recentLocked() uint64 {
+	if r.srv.limits.Linger < 0 {
+		return r.log.next
+	}
+	bytes := int64(r.srv.limits.HistoryBytes)
+	for span := r.recent.span(); len(span) > 0 && r.cost.Load()-span[0].cost > bytes; span = r.recent.span() {
+		r.recent.i++
+		r.recentSeq++
+	}
+	return r.recentSeq
 }
 
 // oldestLocked returns the number of the event that history begins with.
@@ -360,23 +383,34 @@ func (s *seat) wait(ctx context.Context) error {
 
 // seatLocked puts m into the room and returns its seat, which the member does not read from
 // before place, and pins the room until then. server.mu and r.mu must be held, and deliver called after they are released.
-func (r *room) seatLocked(m *member) *seat {
-	s := &seat{room: r, member: m, nick: m.nick, role: m.role, spoke: time.Now()}
-	oldest := r.log.next // without history: the member's own join
-	if len(r.talk) > 0 && r.talks > 0 {
-		oldest = r.oldestLocked()
-	}
+func (r *room) seatLocked(m *member, seen *Seen) *seat {
+	s := r.newSeatLocked(m, seen)
 	e := Event{Kind: KindJoin, From: m.nick, Member: m.number}
-	r.pinned[s] = oldest
 	r.appendLocked(&e)
-	s.joined = e.Seq
-	s.events, _ = r.log.find(oldest)
+	s.joined, s.upto = e.Seq, e.Seq
+	r.seats[m] = s
+	return s
+}
+
+// newSeatLocked returns a seat that has yet to be placed, behind what the member has seen, or else before
+// the history that joining members are shown. It pins the room until then. server.mu and r.mu must be held.
+func (r *room) newSeatLocked(m *member, seen *Seen) *seat {
+	s := &seat{room: r, member: m, nick: m.nick, role: m.role, spoke: time.Now()}
+	s.from, s.upto = r.log.next, r.log.next // without history
+	switch {
+	case seen != nil:
+		s.from = min(seen.Seq, r.log.next-1) + 1
+		s.lost = s.from
+		s.from = max(s.from, r.first.Load())
+	case len(r.talk) > 0 && r.talks > 0:
+		s.from = r.oldestLocked()
+	}
+	r.pinned[s] = s.from
 	if m.conn != nil {
 		s.stream = r.streamLocked(m.enc)
 	}
 	// Nothing counts as lag before the seat has its place.
 	s.pos.Store(1 << 62)
-	r.seats[m] = s
 	r.rosterMu.Lock()
 	s.index = len(r.list)
 	r.list = append(r.list, s)
@@ -402,42 +436,46 @@ func (r *room) streamLocked(enc Encoder) *stream {
 	return s
 }
 
-// place gives the seat its position: before the history its member is to be shown. It returns
-// how many events of history that is. Where messages were deleted the history is returned as the
-// member may see it, and the position is behind it.
-func (s *seat) place() (history int, shown []Event) {
-	oldest := &s.events.span()[0]
-	history = int(s.joined - oldest.Seq)
-	if shown = s.edited(); shown != nil {
-		oldest = &s.events.span()[0]
+// place gives the seat its position: before the history its member is to be shown. Where messages
+// were deleted the history is returned as the member may see it, and the position is behind it; so is
+// a KindGap, if something the member has not seen is gone.
+func (s *seat) place() (shown []Event) {
+	r := s.room
+	if s.lost != 0 && s.lost < s.from {
+		shown = append(shown, Event{Kind: KindGap, Room: r.name, Time: now(), History: true, Gap: &Gap{From: s.lost, To: s.from - 1}})
 	}
+	r.mu.Lock()
+	begin := s.from
+	if len(r.deleted) > 0 {
+		shown = append(shown, r.editedLocked(s.from, s.upto)...)
+		begin = s.upto
+	}
+	events, _ := r.log.find(begin)
+	r.mu.Unlock()
 	if s.stream != nil {
 		s.stream.encode()
 		s.stream.mu.Lock()
-		s.bytes, _ = s.stream.log.find(oldest.Seq)
+		s.bytes, _ = s.stream.log.find(begin)
 		s.stream.mu.Unlock()
-		s.events = cursor[entry]{}
 		s.pos.Store(s.bytes.pos())
 	} else {
+		s.events = events
+		oldest := &events.span()[0] // the member's own join at least
 		s.pos.Store(oldest.cost - oldest.Event.cost())
 	}
 	s.unpin()
-	return history, shown
+	return shown
 }
 
-// edited returns the history before s, and leads s behind it, if messages in it were deleted.
-func (s *seat) edited() (shown []Event) {
-	r := s.room
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.deleted) == 0 {
-		return nil
-	}
-	for span := s.events.span(); span[0].Seq < s.joined; span = s.events.span() {
+// editedLocked returns the events from one number up to another, without the second, as somebody
+// new may see them. r.mu must be held.
+func (r *room) editedLocked(from, upto uint64) (shown []Event) {
+	c, _ := r.log.find(from)
+	for span := c.span(); len(span) > 0 && span[0].Seq < upto; span = c.span() {
 		e := *r.shownLocked(&span[0].Event)
 		e.History = true
 		shown = append(shown, e)
-		s.events.i++
+		c.i++
 	}
 	return shown
 }
@@ -464,14 +502,26 @@ func (r *room) removeLocked(s *seat, tell func(*room)) {
 	r.mu.Lock()
 	delete(r.seats, s.member)
 	tell(r)
-	if s.stream != nil {
-		if s.stream.uses--; s.stream.uses == 0 {
-			streams := slices.DeleteFunc(slices.Clone(*r.streams.Load()), func(t *stream) bool { return t == s.stream })
-			r.streams.Store(&streams)
-		}
-	}
+	r.leaveStreamLocked(s)
 	r.mu.Unlock()
+	if !s.member.parked {
+		r.unlist(s)
+	}
+}
 
+// leaveStreamLocked ends the use of the stream that s reads. r.mu must be held.
+func (r *room) leaveStreamLocked(s *seat) {
+	if s.stream == nil {
+		return
+	}
+	if s.stream.uses--; s.stream.uses == 0 {
+		streams := slices.DeleteFunc(slices.Clone(*r.streams.Load()), func(t *stream) bool { return t == s.stream })
+		r.streams.Store(&streams)
+	}
+}
+
+// unlist takes s off the list of those who are poked.
+func (r *room) unlist(s *seat) {
 	r.rosterMu.Lock()
 	last := r.list[len(r.list)-1]
 	last.index, r.list[s.index] = s.index, last
@@ -529,7 +579,7 @@ func (r *room) membersLocked(n int) []MemberInfo {
 		if len(all) == n {
 			break
 		}
-		all = append(all, MemberInfo{Nick: s.nick, Member: m.number, Role: s.role})
+		all = append(all, MemberInfo{Nick: s.nick, Member: m.number, Role: s.role, Lingering: m.parked})
 	}
 	slices.SortFunc(all, func(a, b MemberInfo) int {
 		if a.Nick < b.Nick {

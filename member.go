@@ -24,6 +24,7 @@ type member struct {
 	parked bool   // it lingers: its connection is lost, and nobody reads what it receives
 
 	session *session    // nil if it ends with its connection
+	token   string      // of a new session, for its welcome
 	address netip.Addr  // the zero Addr in process
 	timer   *time.Timer // of one who lingers
 

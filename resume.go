@@ -284,7 +284,7 @@ func (s *server) takeOver(old, m *member, mute *Ban, req JoinRequest) error {
 	old.timer.Stop()
 	close(old.left)
 	s.succeedLocked(old, m, func(r *room, was *seat) *seat {
-		seen := req.seen(r)
+		seen := sights(req.Seen).in(r)
 		is := r.newSeatLocked(m, seen)
 		is.joined, is.nick, is.role, is.spoke, is.back = was.joined, was.nick, was.role, was.spoke, seen != nil
 		return is
@@ -294,10 +294,13 @@ func (s *server) takeOver(old, m *member, mute *Ban, req JoinRequest) error {
 	return nil
 }
 
-// seen returns what the peer has seen of a room; nil if nothing, or of another epoch.
-func (req *JoinRequest) seen(r *room) *Seen {
-	for i := range req.Seen {
-		if s := &req.Seen[i]; roomKey(s.Room) == r.key && s.Epoch == r.epoch {
+// sights are how far a peer has read its rooms.
+type sights []Seen
+
+// in returns what the peer has seen of a room; nil if nothing, or of another epoch.
+func (all sights) in(r *room) *Seen {
+	for i := range all {
+		if s := &all[i]; roomKey(s.Room) == r.key && s.Epoch == r.epoch {
 			return s
 		}
 	}
@@ -324,8 +327,7 @@ func (s *server) welcomeBack(m *member, req JoinRequest) (first Event) {
 			e.ID = req.ID
 			first = e
 		}
-		shown := seat.place()
-		m.sit(seat, &e, shown)
+		m.sit(seat, &e, seat.place())
 	}
 	m.repeat(m.session.since(req.Private))
 	return first

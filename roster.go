@@ -25,7 +25,7 @@ func (s *server) newMember(id Identity) *member {
 
 // admit lets m in: it reserves the nick, looks at the bans, and only then announces it. A ban given
 // meanwhile is looked at too, or finds m among the members.
-func (s *server) admit(ctx context.Context, m *member, room, id string) (Event, error) {
+func (s *server) admit(ctx context.Context, m *member, room, id string, seen sights) (Event, error) {
 	if err := s.reserve(m); err != nil {
 		return Event{}, err
 	}
@@ -35,7 +35,7 @@ func (s *server) admit(ctx context.Context, m *member, room, id string) (Event, 
 		if err == nil {
 			m.mute.Store(mute)
 			var welcome Event
-			if welcome, err = s.joinRoom(m, room, id, true); err == nil {
+			if welcome, err = s.joinRoom(m, room, id, true, seen); err == nil {
 				s.stats.joined.Add(1)
 				s.log.Info("member joined", m.attrs()...)
 				return welcome, nil
@@ -124,17 +124,11 @@ func (m *member) attrs() []any {
 
 // addr returns the member's address; the zero Addr in process or when the transport has none.
 func (m *member) addr() netip.Addr {
-	if m.conn == nil {
-		return netip.Addr{}
-	}
-	if a, ok := m.conn.RemoteAddr().(interface{ AddrPort() netip.AddrPort }); ok {
-		return a.AddrPort().Addr().Unmap()
-	}
-	return netip.Addr{}
+	return m.address
 }
 
 // joinRoom seats m in a room, making the room if there is none.
-func (s *server) joinRoom(m *member, name, id string, first bool) (Event, error) {
+func (s *server) joinRoom(m *member, name, id string, first bool, seen sights) (Event, error) {
 	if name == "" {
 		name = s.home
 	}
@@ -160,25 +154,34 @@ func (s *server) joinRoom(m *member, name, id string, first bool) (Event, error)
 		return Event{}, err
 	}
 	r.mu.Lock()
-	seat := r.seatLocked(m)
-	w := &Welcome{
-		Seq: seat.joined, Epoch: r.epoch, Topic: r.topic, Role: seat.role,
-		Count: len(r.seats), Members: r.membersLocked(s.limits.WelcomeMembers),
-		Limits: WireLimits{LineBytes: s.limits.LineBytes, TextBytes: s.limits.TextBytes, Idle: s.limits.Idle},
-	}
-	e := Event{Kind: KindWelcome, ID: id, Room: r.name, Nick: m.nick, Member: m.number, Time: now(), Welcome: w}
+	seat := r.seatLocked(m, seen.in(r))
+	e := s.welcomeLocked(m, seat, id)
 	r.mu.Unlock()
 	m.rooms = append(m.rooms, seat)
+	if first && m.session != nil {
+		s.sessions[m.session.id] = m
+	}
 	s.mu.Unlock()
 
 	if first {
-		w.MOTD = s.motd
+		e.Welcome.MOTD, e.Welcome.Session = s.motd, m.token
 	}
 	r.deliver()
-	var shown []Event
-	w.History, shown = seat.place()
-	m.sit(seat, &e, shown)
+	m.sit(seat, &e, seat.place())
 	return e, nil
+}
+
+// welcomeLocked returns the event that welcomes m to a room. s.mu and the room's must be held.
+func (s *server) welcomeLocked(m *member, seat *seat, id string) Event {
+	r := seat.room
+	return Event{
+		Kind: KindWelcome, ID: id, Room: r.name, Nick: m.nick, Member: m.number, Time: now(),
+		Welcome: &Welcome{
+			Seq: seat.joined, History: int(seat.upto - seat.from), Epoch: r.epoch, Topic: r.topic, Role: seat.role,
+			Count: len(r.seats), Members: r.membersLocked(s.limits.WelcomeMembers),
+			Limits: WireLimits{LineBytes: s.limits.LineBytes, TextBytes: s.limits.TextBytes, Idle: s.limits.Idle},
+		},
+	}
 }
 
 // roomLocked returns the room of that name if m may go there. s.mu must be held.
@@ -271,6 +274,9 @@ func (s *server) forget(m *member) {
 		s.taken--
 	}
 	delete(s.members, m)
+	if m.session != nil && s.sessions[m.session.id] == m {
+		delete(s.sessions, m.session.id)
+	}
 	s.mu.Unlock()
 	for _, seat := range rooms {
 		if !closed {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"reflect"
 	"sync"
@@ -372,6 +373,16 @@ func (c *Conn) Join(ctx context.Context, req JoinRequest) (Event, error) {
 	if err := cleanID(req.ID); err != nil {
 		return Event{}, err
 	}
+	if req.Session != "" {
+		m, e, err := c.srv.resume(ctx, c, req)
+		if err != nil {
+			return Event{}, err
+		}
+		if m != nil {
+			c.joined(m)
+			return e, nil
+		}
+	}
 	nick, err := ValidNick(req.Nick)
 	if err != nil {
 		return Event{}, err
@@ -385,19 +396,35 @@ func (c *Conn) Join(ctx context.Context, req JoinRequest) (Event, error) {
 		return Event{}, err
 	}
 	m := c.srv.newMember(ident)
-	m.conn, m.enc, m.pings = c, req.Encoder, req.Pings
-	e, err := c.srv.admit(ctx, m, req.Room, req.ID)
+	m.conn, m.enc, m.pings, m.address = c, req.Encoder, req.Pings, c.addr()
+	if req.Resume && c.srv.limits.Linger > 0 {
+		m.session, m.token = newSession()
+	}
+	e, err := c.srv.admit(ctx, m, req.Room, req.ID, req.Seen)
 	if err != nil {
 		return Event{}, err
 	}
-	c.member.Store(m)
-	if stop := c.stop.Load(); stop != nil {
-		m.end(stop)
-	}
+	c.joined(m)
 	if r, ok := c.srv.auth.(Refresher); ok && revised != c.srv.revised.Load() {
 		c.srv.refresh(r, m) // its account may have changed before m was found among the members
 	}
 	return e, nil
+}
+
+// joined makes m the connection's member.
+func (c *Conn) joined(m *member) {
+	c.member.Store(m)
+	if stop := c.stop.Load(); stop != nil {
+		m.end(stop)
+	}
+}
+
+// addr returns the peer's address; the zero Addr when the transport has none.
+func (c *Conn) addr() netip.Addr {
+	if a, ok := c.conn.RemoteAddr().(interface{ AddrPort() netip.AddrPort }); ok {
+		return a.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
 }
 
 // Send carries out a command of the member, and returns the event it led to. The member receives
@@ -513,7 +540,10 @@ func (c *Conn) finish(err error) {
 	if m == nil {
 		return
 	}
-	if err == nil || errors.Is(err, io.EOF) {
+	switch {
+	case errors.Is(err, io.EOF) && m.session != nil:
+		err = ErrConnectionLost // or it would have said goodbye
+	case err == nil || errors.Is(err, io.EOF):
 		err = ErrClosed
 	}
 	m.end(public(err))

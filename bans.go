@@ -448,7 +448,6 @@ func (s *server) execute(ctx context.Context, a actor, cmd Command, st *sentence
 	}
 	on := covering(st.bans)
 	var hit []MemberInfo
-	var gone []*member
 	for _, p := range s.present() {
 		if p.member == st.member { // whatever it is called by now
 			p.sub.Keys = slices.Concat(p.sub.Keys, st.keys)
@@ -466,10 +465,9 @@ func (s *server) execute(ctx context.Context, a actor, cmd Command, st *sentence
 		}
 		switch {
 		case cmd.Verb == VerbBan && ban != nil:
-			if !p.member.expel(ban.error("you were banned", a.by()), t.on(p.info.Nick)) {
+			if !s.expel(p.member, ban.error("you were banned", a.by()), t.on(p.info.Nick)) {
 				continue // it left just then
 			}
-			gone = append(gone, p.member)
 		case cmd.Verb == VerbMute && mute != nil:
 			s.tellRoomsOf(p.member, t.on(p.info.Nick))
 		default:
@@ -477,9 +475,6 @@ func (s *server) execute(ctx context.Context, a actor, cmd Command, st *sentence
 			continue
 		}
 		hit = append(hit, p.info)
-	}
-	for _, m := range gone {
-		<-m.left
 	}
 	return hit
 }
@@ -547,7 +542,7 @@ func (s *server) recheck(ctx context.Context, a actor, bans []Ban, t *telling) {
 		switch {
 		case ban != nil && may:
 			act := &Act{ID: ban.ID, Verb: VerbBan, Reason: shown(ban.Reason), Until: ban.Expires}
-			p.member.expel(ban.error("you were banned", a.by()), a.telling(Command{}, KindBan, p.info.Nick, act))
+			s.expel(p.member, ban.error("you were banned", a.by()), a.telling(Command{}, KindBan, p.info.Nick, act))
 		case silent && !wasSilent:
 			act := &Act{ID: mute.ID, Verb: VerbMute, Reason: shown(mute.Reason), Until: mute.Expires}
 			s.tellRoomsOf(p.member, a.telling(Command{}, KindMute, p.info.Nick, act))

@@ -413,10 +413,16 @@ func (s *server) Stats() Stats {
 	return st
 }
 
+// comeback is the time between two members who do as a server says that goes away: so many do not come
+// back at once.
+const comeback = 5 * time.Millisecond
+
 func (s *server) Shutdown(ctx context.Context) error {
 	conns := s.close()
-	for _, c := range conns {
-		c.abort(ErrShutdown.(*Error))
+	for i, c := range conns {
+		reason := *ErrShutdown.(*Error)
+		reason.After = time.Duration(i) * comeback
+		c.abort(&reason)
 	}
 	gone := make(chan struct{})
 	go func() {

@@ -65,7 +65,7 @@ func (f JSONFront) Serve(ctx context.Context, c *Conn) error {
 		switch {
 		case err != nil:
 			c.Reply(refusal(req.ID, err))
-		case e.Kind.Answer():
+		case e.Again, e.Kind.Answer():
 			c.Reply(e)
 		}
 	}
@@ -124,6 +124,7 @@ func (f JSONFront) tryJoin(ctx context.Context, c *Conn) (id string, err error) 
 	}
 	_, err = c.Join(ctx, JoinRequest{
 		Nick: req.Nick, Account: req.Account, Secret: req.Password, Room: req.Room, ID: req.ID,
+		Resume: req.Resume, Session: req.Session, Seen: req.Seen, Private: req.Private,
 		Encoder: f, Pings: true,
 	})
 	return req.ID, err
@@ -149,6 +150,14 @@ type request struct {
 	Password string `json:"password,omitempty"`
 	Version  int    `json:"version,omitempty"`
 
+	// Of sessions.
+	Resume  bool   `json:"resume"`
+	Session string `json:"session"`
+	Seen    []Seen `json:"seen"`
+	Private uint64 `json:"private"`
+	Before  uint64 `json:"before"`
+	After   uint64 `json:"after"`
+
 	// Of moderation.
 	Target   string   `json:"target"`
 	Reason   string   `json:"reason"`
@@ -168,7 +177,7 @@ func (r *request) command() Command {
 	return Command{
 		Verb: Verb(r.Type), ID: r.ID, Room: r.Room, Nick: r.Nick, Text: r.Text,
 		Target: r.Target, Reason: r.Reason, Note: r.Note, For: seconds(r.For), Every: seconds(r.Every),
-		Ref: r.Ref, Seq: r.Seq, Count: r.Count, Role: Role(r.Role),
+		Before: r.Before, After: r.After, Ref: r.Ref, Seq: r.Seq, Count: r.Count, Role: Role(r.Role),
 		Accounts: r.Accounts, Preview: r.Preview, Force: r.Force,
 	}
 }
@@ -214,7 +223,7 @@ func (c Command) MarshalJSON() ([]byte, error) {
 	}
 	o := object("{").str("type", string(c.Verb)).str("id", c.ID).str("room", c.Room)
 	o = o.str("nick", c.Nick).str("text", c.Text).str("target", c.Target).str("reason", c.Reason).str("note", c.Note)
-	o = o.seconds("for", c.For).seconds("every", c.Every).str("ref", c.Ref).num("seq", c.Seq).num("count", uint64(max(c.Count, 0)))
+	o = o.seconds("for", c.For).seconds("every", c.Every).str("ref", c.Ref).num("seq", c.Seq).num("before", c.Before).num("after", c.After).num("count", uint64(max(c.Count, 0)))
 	if c.Role != RoleMember {
 		o = o.str("role", c.Role.String())
 	}
@@ -300,6 +309,10 @@ func appendEvent(dst []byte, e *Event) []byte {
 		o = o.str("retry", string(e.Err.Retry)).seconds("retry_after", e.Err.After)
 		o = o.str("ref", e.Err.Ref).when("until", e.Err.Until)
 	}
+	o = o.num("private", e.Private).flag("again", e.Again)
+	if e.Gap != nil {
+		o = o.num("from", e.Gap.From).num("to", e.Gap.To)
+	}
 	if e.Act != nil {
 		o = o.act(e.Kind, e.Act)
 	}
@@ -307,6 +320,7 @@ func appendEvent(dst []byte, e *Event) []byte {
 		o = o.report(e.Kind, e.Report)
 	}
 	if w := e.Welcome; w != nil {
+		o = o.str("session", w.Session).flag("resumed", w.Resumed)
 		o = o.num("history", uint64(w.History)).str("epoch", w.Epoch)
 		o = o.str("role", w.Role.String()).str("topic", w.Topic).str("motd", w.MOTD)
 		o = o.members("members", w.Members).num("count", uint64(w.Count))
@@ -359,6 +373,8 @@ func (o object) report(kind Kind, r *Report) object {
 		o = o.list("acts", r.Acts)
 	case KindHeld, KindHold:
 		o = o.list("held", r.Held)
+	case KindHistory:
+		o = o.list("events", r.Events)
 	}
 	return strconv.AppendInt(o.key("count"), int64(r.Count), 10)
 }
@@ -382,7 +398,7 @@ func (o object) members(name string, members []MemberInfo) object {
 		}
 		o = append(o, '{')
 		o = o.str("nick", members[i].Nick).num("member", members[i].Member)
-		o = append(o.str("role", members[i].Role.String()), '}')
+		o = append(o.str("role", members[i].Role.String()).flag("lingering", members[i].Lingering), '}')
 	}
 	return append(o, ']')
 }
@@ -448,7 +464,7 @@ type wireEvent struct {
 	Seq        uint64       `json:"seq"`
 	ID         string       `json:"id"`
 	Room       string       `json:"room"`
-	From       string       `json:"from"`
+	From       wireFrom     `json:"from"`
 	Member     uint64       `json:"member"`
 	Nick       string       `json:"nick"`
 	Text       string       `json:"text"`
@@ -482,6 +498,13 @@ type wireEvent struct {
 	Hits     []wireMember `json:"hits"`
 	Left     []wireMember `json:"left"`
 	Notes    []string     `json:"notes"`
+
+	Session string  `json:"session"`
+	Resumed bool    `json:"resumed"`
+	Private uint64  `json:"private"`
+	Again   bool    `json:"again"`
+	To      uint64  `json:"to"`
+	Events  []Event `json:"events"`
 }
 
 // act returns the act that an event of moderation tells of.
@@ -496,6 +519,21 @@ type wireMember struct {
 	Nick   string   `json:"nick"`
 	Member uint64   `json:"member"`
 	Role   wireRole `json:"role"`
+
+	Lingering bool `json:"lingering"`
+}
+
+// A wireFrom is an author's nick, or in a KindGap a sequence number.
+type wireFrom struct {
+	nick string
+	seq  uint64
+}
+
+func (f *wireFrom) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		return json.Unmarshal(b, &f.nick)
+	}
+	return json.Unmarshal(b, &f.seq)
 }
 
 // A wireRole is a Role; one that a later version may know is read as RoleMember.
@@ -527,13 +565,17 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf("read event: %w", err)
 	}
 	*e = Event{
-		Kind: w.Type, Seq: w.Seq, ID: w.ID, Room: w.Room, From: w.From, Member: w.Member,
-		Nick: w.Nick, Text: w.Text, Time: w.Time,
+		Kind: w.Type, Seq: w.Seq, ID: w.ID, Room: w.Room, From: w.From.nick, Member: w.Member,
+		Nick: w.Nick, Text: w.Text, Time: w.Time, Private: w.Private, Again: w.Again,
 	}
 	switch w.Type {
 	case KindError, KindBye:
 		e.Text = ""
 		e.Err = &Error{Code: w.Code, Text: w.Text, Retry: w.Retry, After: seconds(w.RetryAfter), Ref: w.Ref, Until: w.Until}
+	case KindGap:
+		e.Gap = &Gap{From: w.From.seq, To: w.To}
+	case KindHistory:
+		e.Report = &Report{Events: w.Events, Count: w.Count}
 	case KindPreview:
 		e.Report = &Report{Hits: memberInfos(w.Hits), Left: memberInfos(w.Left), Notes: w.Notes, Count: w.Count}
 	case KindBans, KindActs, KindHeld, KindHold:
@@ -542,7 +584,7 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 		e.Seq = 0
 		e.Welcome = &Welcome{
 			Seq: w.Seq, History: w.History, Epoch: w.Epoch, Topic: w.Topic, MOTD: w.MOTD, Role: Role(w.Role),
-			Members: memberInfos(w.Members), Count: w.Count,
+			Members: memberInfos(w.Members), Count: w.Count, Session: w.Session, Resumed: w.Resumed,
 			Limits: WireLimits{LineBytes: w.Limits.LineBytes, TextBytes: w.Limits.TextBytes, Idle: seconds(w.Limits.Idle)},
 		}
 	case KindMembers:
@@ -561,7 +603,7 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 func memberInfos(members []wireMember) []MemberInfo {
 	infos := make([]MemberInfo, len(members))
 	for i, m := range members {
-		infos[i] = MemberInfo{Nick: m.Nick, Member: m.Member, Role: Role(m.Role)}
+		infos[i] = MemberInfo{Nick: m.Nick, Member: m.Member, Role: Role(m.Role), Lingering: m.Lingering}
 	}
 	return infos
 }

@@ -259,13 +259,37 @@ func (s *server) kick(_ context.Context, a actor, cmd Command) (Event, error) {
 	}
 	act := &Act{ID: s.newID(), Verb: VerbKick, Reason: cmd.Reason}
 	t := a.telling(cmd, KindKick, info.Nick, act)
-	ended := m.expel(&Error{Code: CodeKicked, Text: withReason("you were kicked"+a.by(), cmd.Reason), Ref: act.ID}, t)
-	<-m.left
-	if !ended {
+	if !s.expel(m, &Error{Code: CodeKicked, Text: withReason("you were kicked"+a.by(), cmd.Reason), Ref: act.ID}, t) {
 		return Event{}, noSuchNick(cmd.Nick) // it left just then
 	}
 	s.audit(a, Audit{ID: act.ID, Verb: VerbKick, Target: info.Nick, Reason: cmd.Reason, Hit: []MemberInfo{info}}, nil)
 	return t.finish(), nil
+}
+
+// expel ends a member, or whoever goes on with its session, and returns once it has left. False means
+// that it had left.
+func (s *server) expel(m *member, reason *Error, t *telling) bool {
+	for m != nil {
+		ended := m.expel(reason, t)
+		<-m.left
+		if ended {
+			return true
+		}
+		m = s.heir(m.number)
+	}
+	return false
+}
+
+// heir returns the member with that number, if there is one now.
+func (s *server) heir(number uint64) *member {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for m := range s.members {
+		if m.number == number {
+			return m
+		}
+	}
+	return nil
 }
 
 func withReason(text, reason string) string {

@@ -343,3 +343,61 @@ func (m *member) repeat(events []Event) {
 	m.mu.Unlock()
 	m.poke()
 }
+
+// history answers VerbHistory.
+func (m *member) history(cmd Command) (Event, error) {
+	s, err := m.seat(cmd.Room)
+	if err != nil {
+		return Event{}, err
+	}
+	if cmd.Before != 0 && cmd.After != 0 || cmd.Count < 0 {
+		return Event{}, &Error{Code: CodeBadRequest, Text: "say either before or after which number"}
+	}
+	r := s.room
+	report := &Report{Events: r.page(cmd.Before, cmd.After, min(max(cmd.Count, 0), maxPage))}
+	report.Count = len(report.Events)
+	return Event{Kind: KindHistory, ID: cmd.ID, Room: r.name, Time: now(), Report: report}, nil
+}
+
+const (
+	maxPage     = 500 // events in one answer
+	defaultPage = 50
+	// pageBytes is about how many bytes of events are in one answer.
+	pageBytes = 256 << 10
+)
+
+// page returns up to count events the room keeps: those before one number, or after another, or
+// the latest.
+func (r *room) page(before, after uint64, count int) []Event {
+	if count == 0 {
+		count = defaultPage
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first, next := r.first.Load(), r.log.next
+	from, upto := first, next
+	switch {
+	case after != 0:
+		from = min(max(after+1, first), next)
+		upto = min(from+uint64(count), next)
+	case before != 0:
+		upto = min(max(before, first), next)
+		fallthrough
+	default:
+		from = max(first, upto-min(uint64(count), upto))
+	}
+	events := r.editedLocked(from, upto)
+	bytes, n := int64(0), 0
+	if after != 0 {
+		for n < len(events) && (n == 0 || bytes < pageBytes) {
+			bytes += events[n].cost()
+			n++
+		}
+		return events[:n]
+	}
+	for n < len(events) && (n == 0 || bytes < pageBytes) {
+		n++
+		bytes += events[len(events)-n].cost()
+	}
+	return events[len(events)-n:]
+}

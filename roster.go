@@ -243,7 +243,10 @@ func (s *server) leaveRoom(m *member, seat *seat, text, id string) (Event, error
 
 // dropLocked forgets a room that nobody is in.
 func (s *server) dropLocked(r *room) {
-	if !r.fixed && r.size.Load() == 0 {
+	r.mu.Lock()
+	empty := len(r.seats) == 0
+	r.mu.Unlock()
+	if !r.fixed && empty {
 		delete(s.rooms, r.key)
 	}
 }

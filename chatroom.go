@@ -413,15 +413,14 @@ func (s *server) Stats() Stats {
 	return st
 }
 
-// comeback is the time between two members who do as a server says that goes away: so many do not come
-// back at once.
-const comeback = 5 * time.Millisecond
+// comeback is how many members a server that goes away asks to come back in any one second.
+const comeback = 200
 
 func (s *server) Shutdown(ctx context.Context) error {
 	conns := s.close()
 	for i, c := range conns {
 		reason := *ErrShutdown.(*Error)
-		reason.After = time.Duration(i) * comeback
+		reason.After = time.Duration(i/comeback) * time.Second
 		c.abort(&reason)
 	}
 	gone := make(chan struct{})

@@ -460,7 +460,9 @@ func (s *server) execute(ctx context.Context, a actor, cmd Command, st *sentence
 		if err != nil {
 			ban, mute = b, b
 			if cmd.Verb == VerbMute {
-				p.member.mute.Store(b)
+				s.mu.Lock()
+				s.currentLocked(p.member).mute.Store(b)
+				s.mu.Unlock()
 			}
 		}
 		switch {
@@ -500,6 +502,7 @@ func (s *server) judge(ctx context.Context, p present, harsher bool) (ban, mute,
 			return nil, nil, nil, err
 		}
 		s.mu.Lock()
+		p.member = s.currentLocked(p.member)
 		was = p.member.mute.Load()
 		switch {
 		case p.member.nick != p.sub.Nick:

@@ -154,19 +154,20 @@ func (m *member) tell(ctx context.Context, cmd Command) (Event, error) {
 	e := Event{Kind: KindPrivate, ID: cmd.ID, Text: text, Member: m.number, Time: now()}
 	// Whoever is kicked says nothing from that moment on.
 	m.srv.mu.Lock()
+	to = m.srv.currentLocked(to)
 	_, here := m.srv.members[m]
 	_, there := m.srv.members[to]
 	e.From, e.Nick = m.nick, to.nick
 	ok := here && there && to.offer(&e)
+	if ok && to != m {
+		m.post(&e)
+	}
 	m.srv.mu.Unlock()
 	switch {
 	case !there:
 		return Event{}, noSuchNick(cmd.Nick)
 	case !ok:
 		return Event{}, &Error{Code: CodeFull, Text: e.Nick + " has too much unread; try later", Retry: RetryLater}
-	}
-	if to != m {
-		m.post(&e)
 	}
 	return e, nil
 }

@@ -202,9 +202,9 @@ func (s *server) refresh(r Refresher, m *member) {
 			return
 		}
 		s.mu.Lock()
-		m.base = RoleMember
+		s.currentLocked(m).base = RoleMember
 		s.mu.Unlock()
-		m.end(told)
+		s.expel(m, told, nil)
 		return
 	}
 	if id.Role == was || id.Role < RoleMember || id.Role > RoleAdmin {
@@ -213,6 +213,7 @@ func (s *server) refresh(r Refresher, m *member) {
 	a := actor{source: SourceServer, role: roleProgram}
 	for {
 		s.mu.Lock()
+		m = s.currentLocked(m)
 		m.base = id.Role
 		info := m.infoLocked()
 		s.mu.Unlock()

@@ -216,7 +216,7 @@ func (s *server) hold(f *filtering, d Draft, v Verdict, cmd Command, r *room) er
 		tell := m.role >= RoleModerator && slices.ContainsFunc(m.rooms, func(seat *seat) bool { return seat.room == r })
 		s.mu.Unlock()
 		if tell {
-			m.post(e)
+			s.post(m, e)
 		}
 	}
 	return &Error{Code: CodeHeld, Text: fmt.Sprintf("that waits for a moderator (%s)", h.ID), Ref: h.ID}
@@ -273,7 +273,7 @@ func (s *server) decide(_ context.Context, a actor, cmd Command) (Event, error) 
 func (s *server) tellAuthor(d Draft, text string) {
 	for _, m := range s.everybody() {
 		if m.number == d.Member {
-			m.post(&Event{Kind: KindNotice, Time: now(), Text: strings.TrimRight(text, ".") + "."})
+			s.post(m, &Event{Kind: KindNotice, Time: now(), Text: strings.TrimRight(text, ".") + "."})
 		}
 	}
 }

@@ -84,6 +84,7 @@ type seat struct {
 	events cursor[entry]
 
 	pos    atomic.Int64 // bytes read
+	caught atomic.Int64 // what is before this position does not count as lag: it was there at the beginning
 	behind atomic.Bool  // counted in room.behind
 	took   atomic.Int64 // when it fell behind or last read since, in Unix nanoseconds
 }
@@ -186,7 +187,10 @@ func (r *room) appendLocked(e *Event) {
 	r.log.commit(append(r.log.space(), entry{*e, cost}))
 	r.cost.Store(cost)
 	r.srv.stats.published.Add(1)
-	keep := min(r.oldestLocked(), r.recentLocked())
+	keep := r.recentLocked()
+	if r.srv.limits.Linger < 0 {
+		keep = r.oldestLocked() // nobody comes back
+	}
 	for _, number := range r.pinned {
 		keep = min(keep, number)
 	}
@@ -202,9 +206,6 @@ func (r *room) appendLocked(e *Event) {
 // recentLocked returns the number of the first of the latest events that take about
 // Limits.HistoryBytes. r.mu must be held.
 func (r *room) recentLocked() uint64 {
-	if r.srv.limits.Linger < 0 {
-		return r.log.next
-	}
 	bytes := int64(r.srv.limits.HistoryBytes)
 	for span := r.recent.span(); len(span) > 0 && r.cost.Load()-span[0].cost > bytes; span = r.recent.span() {
 		r.recent.i++
@@ -213,7 +214,7 @@ func (r *room) recentLocked() uint64 {
 	return r.recentSeq
 }
 
-// oldestLocked returns the number of the event that history begins with.
+// oldestLocked returns the number of the event that history begins with, for those who join.
 func (r *room) oldestLocked() uint64 {
 	n := uint64(len(r.talk))
 	if n == 0 || r.talks == 0 {
@@ -227,7 +228,7 @@ func (r *room) oldestLocked() uint64 {
 	if last := r.log.next - 1; last > 10*n {
 		oldest = max(oldest, last-10*n)
 	}
-	return oldest
+	return max(oldest, r.recentSeq)
 }
 
 // cost is what e counts for when lag is measured: about what it takes in memory.
@@ -281,9 +282,9 @@ func (s *seat) stuck() bool {
 // lag returns how many bytes the seat has yet to read.
 func (s *seat) lag() int64 {
 	if s.stream != nil {
-		return s.stream.log.end.Load() - s.pos.Load()
+		return s.stream.log.end.Load() - max(s.pos.Load(), s.caught.Load())
 	}
-	return s.room.cost.Load() - s.pos.Load()
+	return s.room.cost.Load() - max(s.pos.Load(), s.caught.Load())
 }
 
 // tail returns the position of the end of what the seat reads, in elements of its log.
@@ -456,11 +457,13 @@ func (s *seat) place() (shown []Event) {
 		s.stream.encode()
 		s.stream.mu.Lock()
 		s.bytes, _ = s.stream.log.find(begin)
+		s.caught.Store(s.stream.log.end.Load())
 		s.stream.mu.Unlock()
 		s.pos.Store(s.bytes.pos())
 	} else {
 		s.events = events
 		oldest := &events.span()[0] // the member's own join at least
+		s.caught.Store(r.cost.Load())
 		s.pos.Store(oldest.cost - oldest.Event.cost())
 	}
 	s.unpin()

@@ -54,6 +54,7 @@ type member struct {
 	eased   sync.Cond // the box has become smaller, or the member has ended; its L is mu
 	spare   []op      // the flush goroutine's last box, emptied
 	reason  *Error    // why it ended; nil while it has not
+	away    bool      // it is about to be told again what its session has kept for it
 
 	// welcomed says that the first welcome is in the box. Until then nothing leaves it: others may
 	// speak to a member that is on its way in, and the welcome comes first.
@@ -116,10 +117,10 @@ func (m *member) easeLocked() {
 }
 
 func (m *member) putLocked(e *Event) {
-	if m.session != nil && e.Private == 0 {
+	if m.session != nil {
 		e = m.session.number(e)
 	}
-	if m.reason != nil || m.parked {
+	if m.reason != nil || m.parked || m.away && e.Private != 0 {
 		return
 	}
 	m.markLocked()
@@ -211,7 +212,6 @@ func (m *member) expel(reason *Error, t *telling) bool {
 	m.eased.Broadcast()
 	m.mu.Unlock()
 	close(m.ended)
-	m.srv.stats.ended(reason.Code)
 	go m.leave()
 	m.poke()
 	return true

@@ -239,7 +239,7 @@ func (t *telling) finish() Event {
 	e := t.event
 	e.Kind, e.ID, e.Time = KindAct, t.ack.id, now()
 	if m != nil {
-		m.post(&e)
+		m.srv.post(m, &e)
 	}
 	return e
 }
@@ -247,7 +247,7 @@ func (t *telling) finish() Event {
 // tell tells a member something for it alone, if it is one.
 func (a actor) tell(text string) {
 	if a.member != nil && text != "" {
-		a.member.post(&Event{Kind: KindNotice, Time: now(), Text: text})
+		a.member.srv.post(a.member, &Event{Kind: KindNotice, Time: now(), Text: text})
 	}
 }
 
@@ -269,27 +269,15 @@ func (s *server) kick(_ context.Context, a actor, cmd Command) (Event, error) {
 // expel ends a member, or whoever goes on with its session, and returns once it has left. False means
 // that it had left.
 func (s *server) expel(m *member, reason *Error, t *telling) bool {
-	for m != nil {
+	for {
 		ended := m.expel(reason, t)
 		<-m.left
-		if ended {
-			return true
+		heir := s.current(m)
+		if ended || heir == m {
+			return ended
 		}
-		m = s.heir(m.number)
+		m = heir
 	}
-	return false
-}
-
-// heir returns the member with that number, if there is one now.
-func (s *server) heir(number uint64) *member {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for m := range s.members {
-		if m.number == number {
-			return m
-		}
-	}
-	return nil
 }
 
 func withReason(text, reason string) string {
@@ -487,6 +475,7 @@ func (s *server) giveRole(_ context.Context, a actor, cmd Command) (Event, error
 	rec := Audit{ID: act.ID, Verb: cmd.Verb, Target: info.Nick, Reason: cmd.Reason, Role: role.String(), Hit: []MemberInfo{info}}
 	s.audit(a, rec, func(_ context.Context, a actor, undo *Act) error {
 		undo.Role = info.Role
+		m := s.current(m)
 		if m.over() != nil || !s.setRole(m, role, info.Role, a.telling(Command{}, KindRole, m.info().Nick, undo)) {
 			return errChangedSince
 		}
@@ -498,6 +487,7 @@ func (s *server) giveRole(_ context.Context, a actor, cmd Command) (Event, error
 // setRole gives m a role if it has the one it is thought to have, and tells its rooms.
 func (s *server) setRole(m *member, from, to Role, t *telling) bool {
 	s.mu.Lock()
+	m = s.currentLocked(m)
 	if m.role != from {
 		s.mu.Unlock()
 		return false
@@ -520,7 +510,7 @@ func (s *server) setRole(m *member, from, to Role, t *telling) bool {
 // tellRoomsOf tells every room that m is in.
 func (s *server) tellRoomsOf(m *member, t *telling) {
 	s.mu.Lock()
-	seats := slices.Clone(m.rooms)
+	seats := slices.Clone(s.currentLocked(m).rooms)
 	s.mu.Unlock()
 	for _, seat := range seats {
 		t.in(seat.room)

@@ -60,6 +60,11 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
+// wire returns the limits a member has to know.
+func (l *Limits) wire() WireLimits {
+	return WireLimits{LineBytes: l.LineBytes, TextBytes: l.TextBytes, Idle: l.Idle}
+}
+
 func set[T int | time.Duration](field *T, value T) {
 	if *field <= 0 {
 		*field = value

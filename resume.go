@@ -3,6 +3,7 @@ package chatroom
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -33,7 +34,12 @@ func newSession() (*session, string) {
 // number gives an event for the member alone its number, and keeps it. Answers are not numbered:
 // who misses one asks again.
 func (n *session) number(e *Event) *Event {
-	if e.Kind != KindPrivate && e.Kind != KindNotice && e.Kind != KindAct && e.Kind != KindHold {
+	switch e.Kind {
+	case KindPrivate, KindNotice, KindAct, KindHold:
+	default:
+		return e
+	}
+	if e.Ordered() || e.Private != 0 {
 		return e
 	}
 	n.mu.Lock()
@@ -54,6 +60,7 @@ func (n *session) number(e *Event) *Event {
 func (n *session) since(number uint64) []Event {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	number = min(number, n.private)
 	oldest := n.private - uint64(len(n.kept)) + 1
 	var events []Event
 	if number+1 < oldest {
@@ -77,6 +84,7 @@ type results struct {
 
 type result struct {
 	done  chan struct{}
+	void  bool // the command was not carried out, and may be
 	event Event
 	err   error
 }
@@ -105,9 +113,12 @@ func (r *results) begin(id string) (res *result, first bool) {
 }
 
 // forget lets the command with that id be carried out again.
-func (r *results) forget(id string) {
+func (r *results) forget(id string, res *result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.byID[id] != res {
+		return // so many came since that it is forgotten
+	}
 	delete(r.byID, id)
 	r.ids = slices.DeleteFunc(r.ids, func(other string) bool { return other == id })
 }
@@ -117,33 +128,50 @@ func (m *member) once(ctx context.Context, cmd Command) (Event, error) {
 	if m.session == nil || cmd.ID == "" {
 		return m.carryOut(ctx, cmd)
 	}
-	res, first := m.session.results.begin(cmd.ID)
-	if first {
-		defer close(res.done)
-		res.event, res.err = m.carryOut(ctx, cmd)
-		e, err := res.event, res.err
-		if e.Kind.Answer() || ctx.Err() != nil && err != nil {
-			m.session.results.forget(cmd.ID)
+	for {
+		res, first := m.session.results.begin(cmd.ID)
+		if first {
+			return m.carryOutFor(ctx, cmd, res)
 		}
-		switch res.event.Kind { // the text is in the room's log, and the sender has it
-		case KindMessage, KindAction, KindTopic, KindPrivate:
-			res.event.Text = ""
-		case KindWelcome:
-			res.event.Welcome = nil
+		select {
+		case <-res.done:
+		case <-m.ended:
+			return Event{}, m.over()
+		case <-ctx.Done():
+			return Event{}, ctx.Err()
 		}
-		return e, err
+		switch {
+		case res.void:
+			continue
+		case res.err != nil:
+			return Event{}, res.err
+		}
+		e := m.srv.said(res.event)
+		e.Again = true
+		return e, nil
 	}
-	select {
-	case <-res.done:
-	case <-ctx.Done():
-		return Event{}, ctx.Err()
+}
+
+// carryOutFor carries out a command and notes in res what it led to.
+func (m *member) carryOutFor(ctx context.Context, cmd Command, res *result) (e Event, err error) {
+	res.void = true // if it panics
+	defer func() {
+		if res.void {
+			m.session.results.forget(cmd.ID, res)
+		}
+		close(res.done)
+	}()
+	e, err = m.carryOut(ctx, cmd)
+	// What was refused because the connection is lost has not been tried.
+	res.void = e.Kind.Answer() || err != nil && !errors.Is(err, ErrHeld) && (ctx.Err() != nil || m.over() != nil)
+	res.event, res.err = e, err
+	switch e.Kind { // the text is in the room's log, and the sender has it
+	case KindMessage, KindAction, KindTopic, KindPrivate:
+		res.event.Text = ""
+	case KindWelcome:
+		res.event.Welcome = nil
 	}
-	if res.err != nil {
-		return Event{}, res.err
-	}
-	e := m.srv.said(res.event)
-	e.Again = true
-	return e, nil
+	return e, err
 }
 
 // said returns e as its room has it, or as it is if the room has let go of it.
@@ -155,8 +183,8 @@ func (s *server) said(e Event) Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if c, number := r.log.find(e.Seq); number == e.Seq {
-		if span := c.span(); len(span) > 0 && span[0].Time.Equal(e.Time) {
-			return *r.shownLocked(&span[0].Event)
+		if span := c.span(); len(span) > 0 && span[0].Time.Equal(e.Time) && !r.deleted[e.Seq] {
+			return span[0].Event
 		}
 	}
 	return e
@@ -174,7 +202,7 @@ func (e *Error) lost() bool {
 // linger puts a member without a connection in m's place, whose connection is gone: others see
 // nothing of it until it comes back, or does not in time. False means that m leaves.
 func (s *server) linger(m *member, reason *Error) bool {
-	if m.session == nil || !reason.lost() || s.limits.Linger < 0 {
+	if m.session == nil || m.parked || !reason.lost() {
 		return false
 	}
 	s.mu.Lock()
@@ -192,6 +220,31 @@ func (s *server) linger(m *member, reason *Error) bool {
 	s.running.Add(1)
 	l.timer = time.AfterFunc(s.limits.Linger, func() { l.end(reason) })
 	return true
+}
+
+// currentLocked returns who goes on with m's session; m itself if it has none that goes on. s.mu
+// must be held, and what is done to a member in one piece is done to this one.
+func (s *server) currentLocked(m *member) *member {
+	if m != nil && m.session != nil {
+		if is := s.sessions[m.session.id]; is != nil {
+			return is
+		}
+	}
+	return m
+}
+
+// current is currentLocked for who holds no lock.
+func (s *server) current(m *member) *member {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.currentLocked(m)
+}
+
+// post is member.post to whoever goes on with m's session.
+func (s *server) post(m *member, e *Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.currentLocked(m).post(e)
 }
 
 // succeedLocked puts heir in old's place everywhere; seat makes its seats. s.mu must be held.
@@ -245,31 +298,37 @@ func (s *server) resume(ctx context.Context, c *Conn, req JoinRequest) (*member,
 		s.mu.Unlock()
 		mute, err := s.door(ctx, sub)
 		if err != nil {
-			if banned, ok := err.(*Error); ok && banned.Code == CodeBanned {
-				old.end(banned)
-			}
 			return nil, Event{}, err
 		}
-		if err := s.takeOver(old, m, mute, req); err == nil {
-			return m, s.welcomeBack(m, req), nil
-		} else if err != errBansGiven {
+		seats, welcomes, err := s.takeOver(old, m, mute, req)
+		switch err {
+		case nil:
+			s.log.Info("member resumed", m.attrs()...)
+			return m, m.welcomeBack(seats, welcomes, req), nil
+		case errBansGiven:
+		case errEnding:
+			<-old.left
+		default:
 			return nil, Event{}, err
 		}
 	}
 }
 
+// errEnding means that a lingering member ends at this very moment.
+var errEnding = errors.New("the session ends")
+
 var errReplaced = &Error{Code: CodeReplaced, Text: "this session goes on over another connection", Retry: RetryNever}
 
-// takeOver puts m, who has a connection, in the place of the lingering old. errBansGiven means to
-// try again.
-func (s *server) takeOver(old, m *member, mute *Ban, req JoinRequest) error {
+// takeOver puts m, who has a connection, in the place of the lingering old, and returns its seats and
+// the welcomes to them. errBansGiven means to try again.
+func (s *server) takeOver(old, m *member, mute *Ban, req JoinRequest) (seats []*seat, welcomes []Event, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.openLocked(m); err != nil {
-		return err
+		return nil, nil, err
 	}
 	if _, here := s.members[old]; !here || m.judged != s.bansGiven.Load() {
-		return errBansGiven
+		return nil, nil, errBansGiven
 	}
 	old.mu.Lock()
 	over := old.reason != nil
@@ -279,10 +338,11 @@ func (s *server) takeOver(old, m *member, mute *Ban, req JoinRequest) error {
 	}
 	old.mu.Unlock()
 	if over {
-		return errBansGiven // it ends just now, and soon there is no such session
+		return nil, nil, errEnding
 	}
 	old.timer.Stop()
 	close(old.left)
+	m.away = true
 	s.succeedLocked(old, m, func(r *room, was *seat) *seat {
 		seen := sights(req.Seen).in(r)
 		is := r.newSeatLocked(m, seen)
@@ -291,7 +351,14 @@ func (s *server) takeOver(old, m *member, mute *Ban, req JoinRequest) error {
 	})
 	m.address = m.conn.addr()
 	m.mute.Store(mute)
-	return nil
+	for _, seat := range m.rooms {
+		seat.room.mu.Lock()
+		e := s.welcomeLocked(m, seat, "")
+		seat.room.mu.Unlock()
+		e.Welcome.Resumed = seat.back
+		welcomes = append(welcomes, e)
+	}
+	return slices.Clone(m.rooms), welcomes, nil
 }
 
 // sights are how far a peer has read its rooms.
@@ -308,34 +375,30 @@ func (all sights) in(r *room) *Seen {
 }
 
 // welcomeBack lets m read on in its rooms, from what it has seen, and tells it what it has missed
-// that was said to it alone. It returns the first welcome.
-func (s *server) welcomeBack(m *member, req JoinRequest) (first Event) {
+// that was said to it alone. It returns the first welcome, which is to no room if m is in none.
+func (m *member) welcomeBack(seats []*seat, welcomes []Event, req JoinRequest) Event {
+	if len(welcomes) == 0 {
+		e := Event{Kind: KindWelcome, ID: req.ID, Nick: m.info().Nick, Member: m.number, Time: now()}
+		e.Welcome = &Welcome{Resumed: true, Role: m.info().Role, Limits: m.srv.limits.wire()}
+		m.post(&e)
+		m.repeat(req.Private)
+		return e
+	}
 	m.moving.Lock()
 	defer m.moving.Unlock()
-	s.mu.Lock()
-	seats := slices.Clone(m.rooms)
-	s.mu.Unlock()
+	welcomes[0].ID = req.ID
 	for i, seat := range seats {
-		r := seat.room
-		s.mu.Lock()
-		r.mu.Lock()
-		e := s.welcomeLocked(m, seat, "")
-		r.mu.Unlock()
-		s.mu.Unlock()
-		e.Welcome.Resumed = seat.back
-		if i == 0 {
-			e.ID = req.ID
-			first = e
-		}
-		m.sit(seat, &e, seat.place())
+		m.sit(seat, &welcomes[i], seat.place())
 	}
-	m.repeat(m.session.since(req.Private))
-	return first
+	m.repeat(req.Private)
+	return welcomes[0]
 }
 
-// repeat gives a member again what was said to it alone.
-func (m *member) repeat(events []Event) {
+// repeat gives a member again what was said to it alone since that number, and from then on what is said.
+func (m *member) repeat(number uint64) {
 	m.mu.Lock()
+	m.away = false
+	events := m.session.since(number)
 	for i := range events {
 		events[i].History = true // it does not count as unread, like history
 		m.putLocked(&events[i])
@@ -354,8 +417,8 @@ func (m *member) history(cmd Command) (Event, error) {
 		return Event{}, &Error{Code: CodeBadRequest, Text: "say either before or after which number"}
 	}
 	r := s.room
-	report := &Report{Events: r.page(cmd.Before, cmd.After, min(max(cmd.Count, 0), maxPage))}
-	report.Count = len(report.Events)
+	report := &Report{}
+	report.Events, report.Count = r.page(cmd.Before, cmd.After, min(cmd.Count, maxPage))
 	return Event{Kind: KindHistory, ID: cmd.ID, Room: r.name, Time: now(), Report: report}, nil
 }
 
@@ -367,8 +430,8 @@ const (
 )
 
 // page returns up to count events the room keeps: those before one number, or after another, or
-// the latest.
-func (r *room) page(before, after uint64, count int) []Event {
+// the latest. It also returns how many the room keeps.
+func (r *room) page(before, after uint64, count int) (events []Event, kept int) {
 	if count == 0 {
 		count = defaultPage
 	}
@@ -378,7 +441,7 @@ func (r *room) page(before, after uint64, count int) []Event {
 	from, upto := first, next
 	switch {
 	case after != 0:
-		from = min(max(after+1, first), next)
+		from = max(min(after, next-1)+1, first)
 		upto = min(from+uint64(count), next)
 	case before != 0:
 		upto = min(max(before, first), next)
@@ -386,18 +449,18 @@ func (r *room) page(before, after uint64, count int) []Event {
 	default:
 		from = max(first, upto-min(uint64(count), upto))
 	}
-	events := r.editedLocked(from, upto)
+	events, kept = r.editedLocked(from, upto), int(next-first)
 	bytes, n := int64(0), 0
 	if after != 0 {
 		for n < len(events) && (n == 0 || bytes < pageBytes) {
 			bytes += events[n].cost()
 			n++
 		}
-		return events[:n]
+		return events[:n], kept
 	}
 	for n < len(events) && (n == 0 || bytes < pageBytes) {
 		n++
 		bytes += events[len(events)-n].cost()
 	}
-	return events[len(events)-n:]
+	return events[len(events)-n:], kept
 }

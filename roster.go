@@ -165,6 +165,7 @@ func (s *server) joinRoom(m *member, name, id string, first bool, seen sights) (
 
 	if first {
 		e.Welcome.MOTD, e.Welcome.Session = s.motd, m.token
+		m.token = ""
 	}
 	r.deliver()
 	m.sit(seat, &e, seat.place())
@@ -179,7 +180,7 @@ func (s *server) welcomeLocked(m *member, seat *seat, id string) Event {
 		Welcome: &Welcome{
 			Seq: seat.joined, History: int(seat.upto - seat.from), Epoch: r.epoch, Topic: r.topic, Role: seat.role,
 			Count: len(r.seats), Members: r.membersLocked(s.limits.WelcomeMembers),
-			Limits: WireLimits{LineBytes: s.limits.LineBytes, TextBytes: s.limits.TextBytes, Idle: s.limits.Idle},
+			Limits: s.limits.wire(),
 		},
 	}
 }
@@ -271,7 +272,11 @@ func (s *server) forget(m *member) {
 		})
 		s.dropLocked(seat.room)
 	}
+	if m.timer != nil {
+		m.timer.Stop()
+	}
 	if _, here := s.members[m]; here {
+		s.stats.ended(reason.Code)
 		s.departLocked(m)
 		s.freeLocked(m, m.keys)
 		s.taken--
@@ -412,5 +417,5 @@ func (m *member) info() MemberInfo {
 
 // infoLocked is info while server.mu is held.
 func (m *member) infoLocked() MemberInfo {
-	return MemberInfo{Nick: m.nick, Member: m.number, Role: m.role}
+	return MemberInfo{Nick: m.nick, Member: m.number, Role: m.role, Lingering: m.parked}
 }

@@ -125,7 +125,7 @@ func (r *results) forget(id string, res *result) {
 
 // once carries out a command unless it was carried out already, and then returns what it led to.
 func (m *member) once(ctx context.Context, cmd Command) (Event, error) {
-	if m.session == nil || cmd.ID == "" {
+	if m.session == nil || cmd.ID == "" || cmd.asks() {
 		return m.carryOut(ctx, cmd)
 	}
 	for {
@@ -152,6 +152,15 @@ func (m *member) once(ctx context.Context, cmd Command) (Event, error) {
 	}
 }
 
+// asks reports whether cmd only wants to know something, which is looked up anew when it is sent again.
+func (c *Command) asks() bool {
+	switch c.Verb {
+	case VerbWho, VerbRooms, VerbRoom, VerbPing, VerbHistory, VerbBans, VerbActs, VerbHeld:
+		return true
+	}
+	return c.Preview
+}
+
 // carryOutFor carries out a command and notes in res what it led to.
 func (m *member) carryOutFor(ctx context.Context, cmd Command, res *result) (e Event, err error) {
 	res.void = true // if it panics
@@ -163,7 +172,7 @@ func (m *member) carryOutFor(ctx context.Context, cmd Command, res *result) (e E
 	}()
 	e, err = m.carryOut(ctx, cmd)
 	// What was refused because the connection is lost has not been tried.
-	res.void = e.Kind.Answer() || err != nil && !errors.Is(err, ErrHeld) && (ctx.Err() != nil || m.over() != nil)
+	res.void = err != nil && !errors.Is(err, ErrHeld) && (ctx.Err() != nil || m.over() != nil)
 	res.event, res.err = e, err
 	switch e.Kind { // the text is in the room's log, and the sender has it
 	case KindMessage, KindAction, KindTopic, KindPrivate:

@@ -211,6 +211,7 @@ type stage struct {
 	callers map[string]*caller
 	addrs   map[string]string // where they connect from
 	acts    []string          // the ids of the acts so far
+	tokens  map[string]string // by who was told them last and what they are, in quotes
 	out     strings.Builder
 }
 
@@ -224,7 +225,7 @@ var (
 // replay carries out the parts of the peers and returns the whole conversation.
 func replay(t testing.TB, server, conversation string) string {
 	opts, addrs := setUp(t, server)
-	s := &stage{t: t, srv: hostBubble(t, opts...), callers: make(map[string]*caller), addrs: addrs}
+	s := &stage{t: t, srv: hostBubble(t, opts...), callers: make(map[string]*caller), addrs: addrs, tokens: make(map[string]string)}
 	for line := range strings.Lines(conversation) {
 		line = strings.TrimSuffix(line, "\n")
 		if heard.MatchString(line) {
@@ -242,7 +243,9 @@ func (s *stage) act(line string) {
 		return
 	}
 	if m := spoken.FindStringSubmatch(line); m != nil {
-		s.caller(m[1]).send(actName.ReplaceAllStringFunc(m[2], s.actID))
+		said := actName.ReplaceAllStringFunc(m[2], s.actID)
+		said = strings.ReplaceAll(said, `"SESSION"`, s.tokens[m[1]+" session"])
+		s.caller(m[1]).send(strings.ReplaceAll(said, `"EPOCH"`, s.tokens[m[1]+" epoch"]))
 		return
 	}
 	if line == "(the server shuts down)" {
@@ -339,7 +342,8 @@ func (s *stage) listen() {
 				text += "_"
 			}
 			text = random.ReplaceAllStringFunc(text, func(field string) string {
-				key, _, _ := strings.Cut(field, ":")
+				key, token, _ := strings.Cut(field, ":")
+				s.tokens[name+" "+strings.Trim(key, `"`)] = token
 				return key + `:"` + strings.ToUpper(strings.Trim(key, `"`)) + `"`
 			})
 			fmt.Fprintln(&s.out, strings.TrimRight(name+"< "+acts.Replace(text), " "))

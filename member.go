@@ -144,11 +144,7 @@ func (m *member) markLocked() {
 func (m *member) sit(s *seat, welcome *Event, history []Event) {
 	m.mu.Lock()
 	if m.reason == nil {
-		m.putLocked(welcome)
-		if last := len(m.box) - 1; !m.welcomed {
-			m.box = slices.Insert(m.box[:last], 0, m.box[last])
-			m.welcomed = true
-		}
+		m.greetLocked(welcome)
 		for i := range history {
 			m.putLocked(&history[i])
 		}
@@ -161,6 +157,15 @@ func (m *member) sit(s *seat, welcome *Event, history []Event) {
 		return
 	}
 	m.poke()
+}
+
+// greetLocked puts a welcome into the box; the first before everything else.
+func (m *member) greetLocked(welcome *Event) {
+	m.putLocked(welcome)
+	if last := len(m.box) - 1; !m.welcomed && last >= 0 {
+		m.box = slices.Insert(m.box[:last], 0, m.box[last])
+		m.welcomed = true
+	}
 }
 
 // stand ends the member's reading from s with what s has now.

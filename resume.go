@@ -389,7 +389,9 @@ func (m *member) welcomeBack(seats []*seat, welcomes []Event, req JoinRequest) E
 	if len(welcomes) == 0 {
 		e := Event{Kind: KindWelcome, ID: req.ID, Nick: m.info().Nick, Member: m.number, Time: now()}
 		e.Welcome = &Welcome{Resumed: true, Role: m.info().Role, Limits: m.srv.limits.wire()}
-		m.post(&e)
+		m.mu.Lock()
+		m.greetLocked(&e)
+		m.mu.Unlock()
 		m.repeat(req.Private)
 		return e
 	}

@@ -39,7 +39,7 @@ func (n *session) number(e *Event) *Event {
 	default:
 		return e
 	}
-	if e.Ordered() || e.Private != 0 {
+	if e.Ordered() || e.Private != 0 || e.Again {
 		return e
 	}
 	n.mu.Lock()

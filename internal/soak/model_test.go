@@ -67,6 +67,7 @@ type model struct {
 	stop    bool
 	expect  int       // history events that belong to the latest welcome
 	alive   time.Time // when something was received last
+	taken   time.Time // since when the nick is taken
 	early   int       // sessions that had ended though they were alive lately
 }
 
@@ -249,7 +250,13 @@ func (m *model) receive(conn net.Conn, line []byte) bool {
 		if e.Err.Code != chatroom.CodeNickInUse {
 			m.s.violate("%s may not join: %v", m.nick, e.Err)
 		}
-		m.s.violate("%s has its session, and its nick is taken", m.nick)
+		// A join under way when its connection was cut may have gone through, and lingers.
+		if m.taken.IsZero() {
+			m.taken = time.Now()
+		}
+		if time.Since(m.taken) > 3*linger {
+			m.s.violate("%s has its session, and its nick is taken", m.nick)
+		}
 		return false
 	case e.Kind == chatroom.KindError:
 		m.answered(e.ID, refused)
@@ -267,7 +274,7 @@ func (m *model) receive(conn net.Conn, line []byte) bool {
 // welcomed notes what a welcome says.
 func (m *model) welcomed(e *chatroom.Event) {
 	w := e.Welcome
-	m.ready, m.expect = true, w.History
+	m.ready, m.expect, m.taken = true, w.History, time.Time{}
 	if m.epoch != "" && m.epoch != w.Epoch {
 		m.s.violate("the epoch changed")
 	}

@@ -2,6 +2,7 @@ package chatroom
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -37,6 +38,13 @@ var typedCommands = []typed{
 	{[]string{"leave", "part"}, "[ROOM]", "leave a room", RoleMember, withRoom(VerbLeave)},
 	{[]string{"rooms", "list"}, "", "list the rooms", RoleMember, func(string) (Command, bool) {
 		return Command{Verb: VerbRooms}, true
+	}},
+	{[]string{"history"}, "[COUNT]", "show again what happened here lately: /history 100", RoleMember, func(rest string) (Command, bool) {
+		if rest == "" {
+			return Command{Verb: VerbHistory}, true
+		}
+		n, err := strconv.Atoi(rest)
+		return Command{Verb: VerbHistory, Count: n}, err == nil && n > 0
 	}},
 	{[]string{"kick"}, "NICK [REASON]", "end a member, who may come back", RoleModerator, parseKick},
 	{[]string{"ban"}, "[-n] [-f] WHO [TIME] [REASON]", "keep somebody out: /ban bob 2h spam; -n shows whom it would hit", RoleModerator, parseBan(VerbBan)},

@@ -46,6 +46,8 @@ func TestParseLine(t *testing.T) {
 		{"/leave", chatroom.LeaveRoom("", "")},
 		{"/part den", chatroom.LeaveRoom("den", "")},
 		{"/rooms", chatroom.Command{Verb: chatroom.VerbRooms}},
+		{"/history", chatroom.Command{Verb: chatroom.VerbHistory}},
+		{"/history 100", chatroom.Command{Verb: chatroom.VerbHistory, Count: 100}},
 		{"/list", chatroom.Command{Verb: chatroom.VerbRooms}},
 		{"/help", chatroom.Command{Verb: chatroom.VerbHelp}},
 		{"/? me", chatroom.Command{Verb: chatroom.VerbHelp}},
@@ -96,8 +98,11 @@ func TestHelpListsEveryCommand(t *testing.T) {
 	for line := range strings.Lines(chatroom.Help(chatroom.RoleAdmin)) {
 		name, _, _ := strings.Cut(line, " ")
 		cmd, err := chatroom.ParseLine(name + " some arguments")
-		if name == "/slow" {
+		switch name {
+		case "/slow":
 			cmd, err = chatroom.ParseLine("/slow 10s")
+		case "/history":
+			cmd, err = chatroom.ParseLine("/history 10")
 		}
 		if err != nil || cmd.Verb == chatroom.VerbSay {
 			t.Errorf("Help lists %s: %+v, %v", name, cmd, err)

@@ -202,6 +202,12 @@ func (f TextFront) AppendEvent(dst []byte, e *Event) []byte {
 		return append(dst, "--- pong\n"...)
 	case KindPreview, KindBans, KindActs, KindHeld, KindHold:
 		return f.appendReport(dst, e)
+	case KindHistory:
+		dst = fmt.Appendf(dst, "--- Earlier here (%d of %d):\n", len(e.Report.Events), e.Report.Count)
+		for i := range e.Report.Events {
+			dst = f.appendLine(dst, &e.Report.Events[i])
+		}
+		return append(dst, "--- That was it.\n"...)
 	case KindPing:
 		return dst
 	}

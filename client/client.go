@@ -3,12 +3,11 @@
 package client
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -29,6 +28,8 @@ const (
 	silence = 10 * time.Second
 	// farewellTime is the time a server has for its last words.
 	farewellTime = time.Second
+	// maxOutbox is how many commands may be unanswered; a server remembers the results of 64.
+	maxOutbox = 32
 	// eventCost is what an event takes in memory besides what was read.
 	eventCost = 256
 )
@@ -40,10 +41,19 @@ const (
 // BufferBytes wait, the answers to Send and to the server's pings included, and in the end the
 // server gives the member up. A server that does not speak when it would have to ping, by the
 // WireLimits.Idle of its welcome, is given up with ErrConnectionLost.
+//
+// A Client that knows how to dial, from Dial or WithDial, outlives its connection. When that is
+// lost, or the server says to come back later, it reconnects after a random pause that grows up to
+// 30 seconds and is never shorter than the server asks for, and continues its session: Receive
+// goes on with what followed, each event once and in its room's order, and Send does not notice.
+// When the server has given the session up by then, the Client joins its rooms anew. Receive
+// returns a KindWelcome for each, a KindGap for what is gone, and what the server still has; a room
+// that does not let it in again ends with a KindLeave of this member without a number. WithState
+// tells of all that.
 type Client struct {
 	// Set before New returns.
-	conn   net.Conn
-	limits chatroom.WireLimits
+	conf   config
+	giveUp context.CancelFunc // ends dialing and joining again
 	ids    atomic.Uint64
 
 	reading sync.WaitGroup
@@ -51,29 +61,55 @@ type Client struct {
 	ended   chan struct{} // closed by the reader, once nothing more comes
 	closing chan struct{} // closed by Close
 	leaving atomic.Bool   // Close was called
+	outbox  chan struct{} // holds a token for each Send on its way; nil means any number
 	writing chan struct{} // holds one token while somebody writes
 	arrived chan struct{} // rung when there is something to receive
 	space   chan struct{} // rung when something was received
 
 	// Owned by the reader.
-	in    *bufio.Reader
-	rooms map[string]uint64 // the number of the member's own join, by room
+	rooms    []*room
+	token    string // of the session, as long as the server has given one; told to nobody
+	private  uint64 // the last Event.Private received
+	news     bool   // something followed the latest link's welcome
+	failures int    // attempts since there was any
 
 	mu       sync.Mutex
+	link     *link // the latest; changed by who holds the writing token too
+	limits   chatroom.WireLimits
 	self     chatroom.MemberInfo
-	calls    []*call // in the order their lines were written
+	calls    []*call // in the order in which they are, or will be, written
 	received []received
 	size     int   // what received costs
 	reason   error // why it ended; nil while it has not
 }
 
+// A room is where the member is. It belongs to the reader.
+type room struct {
+	name    string
+	epoch   string
+	joined  uint64 // the number of the member's own join
+	last    uint64 // the number of the last event received, or gone
+	gone    bool   // the session it was joined in is over, and it is not joined again yet
+	gapped  bool   // something was missed since the calls that are in doubt were written
+	welcome *chatroom.Welcome
+}
+
 var _ chatroom.Client = (*Client)(nil)
 
-// A call is a Send that waits.
+// A call is a Send that waits, or the Client's own wish to join a room again.
 type call struct {
 	id     string
-	verb   chatroom.Verb
+	cmd    chatroom.Command
+	line   []byte
 	answer chan answer // takes the one answer
+	rejoin bool
+
+	// Guarded by Client.mu.
+	on     *link  // where its line was written last
+	member uint64 // as which member; zero means it was never written
+	doubt  bool   // whether it was carried out depends on what the room's history shows
+	lost   bool   // whether it was carried out cannot be found out any more
+	slot   bool   // it has a token in the outbox
 }
 
 type answer struct {
@@ -87,14 +123,19 @@ type received struct {
 }
 
 // Dial connects to a server at addr, a host and port, and joins. ctx bounds that and nothing
-// after it. A refusal is the server's Error, such as ErrNickInUse or ErrBanned.
+// after it. A refusal is the server's Error, such as ErrNickInUse or ErrBanned. A connection that is
+// lost later is dialed again.
 func Dial(ctx context.Context, addr string, opts ...Option) (*Client, error) {
 	conf := configure(opts)
-	dial := (&net.Dialer{}).DialContext
+	network := (&net.Dialer{}).DialContext
 	if conf.tls != nil {
-		dial = (&tls.Dialer{Config: conf.tls}).DialContext
+		network = (&tls.Dialer{Config: conf.tls}).DialContext
 	}
-	conn, err := dial(ctx, "tcp", addr)
+	dial := func(ctx context.Context) (net.Conn, error) { return network(ctx, "tcp", addr) }
+	if conf.dial == nil && !conf.once {
+		conf.dial = dial
+	}
+	conn, err := dial(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +143,7 @@ func Dial(ctx context.Context, addr string, opts ...Option) (*Client, error) {
 }
 
 // New joins over a connection from whatever transport, as Dial does. It owns conn from then on,
-// and closes it when it fails.
+// and closes it when it fails. Without WithDial the Client ends with its connection.
 func New(ctx context.Context, conn net.Conn, opts ...Option) (*Client, error) {
 	return join(ctx, conn, configure(opts))
 }
@@ -112,48 +153,61 @@ func configure(opts []Option) config {
 	for _, opt := range opts {
 		opt(&conf)
 	}
+	if conf.once {
+		conf.dial = nil
+	}
 	return conf
 }
 
 func join(ctx context.Context, conn net.Conn, conf config) (*Client, error) {
 	c := &Client{
-		conn:    conn,
+		conf:    conf,
+		link:    newLink(conn),
 		welcome: make(chan struct{}),
 		ended:   make(chan struct{}),
 		closing: make(chan struct{}),
 		writing: make(chan struct{}, 1),
 		arrived: make(chan struct{}, 1),
 		space:   make(chan struct{}, 1),
-		in:      bufio.NewReader(conn),
-		rooms:   make(map[string]uint64),
 	}
+	if c.lasting() {
+		c.outbox = make(chan struct{}, maxOutbox)
+	}
+	l := c.link
+	wish, err := c.request("").line()
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	life, giveUp := context.WithCancel(context.Background())
+	c.giveUp = giveUp
 	c.writing <- struct{}{} // nothing is written before the wish to join
-	stop := context.AfterFunc(ctx, c.drop)
+	stop := context.AfterFunc(ctx, l.drop)
 	// A server that has begun to speak may not listen before it is heard, so reading comes first.
-	c.reading.Go(c.read)
-	err := c.ask(conf)
+	c.reading.Go(func() { c.read(life, l) })
+	err = c.ask(l, wish)
 	if !stop() {
 		err = fmt.Errorf("join: %w", ctx.Err())
 	}
 	if err != nil {
-		c.drop()
+		c.giveUp()
+		if c.leaving.CompareAndSwap(false, true) {
+			close(c.closing)
+		}
+		l.drop()
 		c.reading.Wait()
 		return nil, err
 	}
 	return c, nil
 }
 
+// lasting reports whether the member outlives its connection.
+func (c *Client) lasting() bool { return c.conf.dial != nil }
+
 // ask asks to join and waits for the answer. c.writing must hold the token.
-func (c *Client) ask(conf config) error {
-	req := request{
-		Type: string(chatroom.VerbJoin), Version: chatroom.JSONVersion,
-		Nick: conf.nick, Account: conf.account, Password: conf.password, Room: conf.room,
-	}
-	line, err := req.line()
-	if err != nil {
-		return err
-	}
-	c.write(line)
+func (c *Client) ask(l *link, wish []byte) error {
+	l.write(wish)
+	<-c.writing
 	select {
 	case <-c.welcome:
 	case <-c.ended:
@@ -166,48 +220,73 @@ func (c *Client) ask(conf config) error {
 	return nil
 }
 
+// ErrUnknownOutcome is what Send returns when a command was written and its answer has not come:
+// it may have been carried out, or not. It wraps what ended the wait.
+var ErrUnknownOutcome = errors.New("chatroom/client: it is not known whether that was done")
+
 // Send carries out cmd and returns the event it led to. An empty ID is replaced by one that this
-// Client uses once. A refusal is a chatroom.Error, and so is the reason once the connection has
-// ended.
+// Client uses once; an ID of the caller's that was used before is answered with what came of it then.
 //
-// When ctx ends before the answer is there, Send returns an error that wraps ctx's and the
-// outcome is unknown: the command may still be carried out. A line that is being written is not
-// given up for ctx; a server that does not take it within 10 seconds loses the connection.
+// Send has three outcomes. The event: it was done, once. An Error of package chatroom: it was refused, and
+// was not done. Or ctx or the Client has ended first: the error wraps ctx's, or the reason, and
+// ErrUnknownOutcome too unless the command was not written. A Client that lasts sends
+// what is unanswered again with the same ids, over the next connection; at most 32 commands are
+// on their way, and further ones wait. What was under way when a session was lost, and is in no history the
+// server still has, waits for ctx.
+//
+// A line that is being written is not given up for ctx; a server that does not take it within 10
+// seconds loses the connection.
 func (c *Client) Send(ctx context.Context, cmd chatroom.Command) (chatroom.Event, error) {
 	if cmd.ID == "" {
-		cmd.ID = strconv.FormatUint(c.ids.Add(1), 36)
+		cmd.ID = c.newID()
 	}
-	if over := c.over(); over != nil {
+	c.mu.Lock()
+	limits, over := c.limits, c.reason
+	c.mu.Unlock()
+	if over != nil {
 		return chatroom.Event{}, over
 	}
-	line, err := commandLine(cmd, c.limits)
+	line, err := commandLine(cmd, limits)
 	if err != nil {
 		return chatroom.Event{}, err
 	}
-	k := &call{id: cmd.ID, verb: cmd.Verb, answer: make(chan answer, 1)}
-	if err := c.begin(ctx, k, line); err != nil {
+	k := &call{id: cmd.ID, cmd: cmd, line: line, answer: make(chan answer, 1)}
+	if err := c.begin(ctx, k); err != nil {
 		return chatroom.Event{}, err
 	}
 	select {
 	case a := <-k.answer:
 		return a.event, a.err
 	case <-ctx.Done():
-		if c.forget(k) {
-			return chatroom.Event{}, fmt.Errorf("%s unanswered: %w", cmd.Verb, ctx.Err())
+		if !c.forget(k) {
+			a := <-k.answer
+			return a.event, a.err
 		}
-		a := <-k.answer
-		return a.event, a.err
+		if k.member == 0 {
+			return chatroom.Event{}, fmt.Errorf("%s not sent: %w", cmd.Verb, ctx.Err())
+		}
+		return chatroom.Event{}, fmt.Errorf("%s unanswered: %w: %w", cmd.Verb, ErrUnknownOutcome, ctx.Err())
 	}
 }
 
-// begin writes the line of k, which is answered from then on, also if writing fails.
-func (c *Client) begin(ctx context.Context, k *call, line []byte) error {
-	select {
-	case c.writing <- struct{}{}:
-	case <-c.ended:
-		return c.over()
-	case <-ctx.Done():
-		return fmt.Errorf("%s not sent: %w", k.verb, ctx.Err())
+func (c *Client) newID() string { return strconv.FormatUint(c.ids.Add(1), 36) }
+
+// begin puts k on the calls, and writes its line unless it has to wait for a connection.
+func (c *Client) begin(ctx context.Context, k *call) error {
+	for _, place := range []chan struct{}{c.outbox, c.writing} {
+		if place == nil {
+			continue
+		}
+		select {
+		case place <- struct{}{}:
+		case <-c.ended:
+			c.release(k)
+			return c.over()
+		case <-ctx.Done():
+			c.release(k)
+			return fmt.Errorf("%s not sent: %w", k.cmd.Verb, ctx.Err())
+		}
+		k.slot = c.outbox != nil
 	}
 	c.mu.Lock()
 	err := c.reason
@@ -216,52 +295,69 @@ func (c *Client) begin(ctx context.Context, k *call, line []byte) error {
 	}
 	if err == nil {
 		c.calls = append(c.calls, k)
+	} else {
+		c.releaseLocked(k)
 	}
 	c.mu.Unlock()
-	if err != nil {
-		<-c.writing
-		return err
-	}
-	c.write(line)
-	return nil
-}
-
-// write writes one line and gives the token back, which the caller has put into c.writing. When
-// it fails the token stays where it is: after half a line nothing may follow. Why the connection
-// ended is what the reader finds, if the server still has a last word.
-func (c *Client) write(line []byte) {
-	c.conn.SetWriteDeadline(time.Now().Add(writeTime))
-	if _, err := c.conn.Write(line); err != nil {
-		time.AfterFunc(farewellTime, c.drop)
-		return
+	if err == nil {
+		c.writeCalls()
 	}
 	<-c.writing
+	return err
 }
 
-// drop closes the connection without a last word, not even the one of TLS, which could wait.
-func (c *Client) drop() {
-	conn := c.conn
-	if t, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = t.NetConn()
+// release gives the place of k in the outbox up.
+func (c *Client) release(k *call) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.releaseLocked(k)
+}
+
+func (c *Client) releaseLocked(k *call) {
+	if k.slot {
+		k.slot = false
+		<-c.outbox // which holds one for it
 	}
-	conn.Close()
+}
+
+// writeCalls writes, in their order, the lines of all calls that the link has not had yet, up to
+// one that is in doubt. The caller holds the writing token.
+func (c *Client) writeCalls() {
+	for {
+		l, line := c.nextLine()
+		if line == nil || !l.write(line) {
+			return
+		}
+	}
+}
+
+func (c *Client) nextLine() (*link, []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, k := range c.calls {
+		switch {
+		case k.lost || k.on == c.link:
+		case k.doubt || c.link.failed:
+			return nil, nil
+		default:
+			k.on, k.member = c.link, c.self.Member
+			return c.link, k.line
+		}
+	}
+	return nil, nil
 }
 
 // forget takes k off the calls; false means it has been answered.
 func (c *Client) forget(k *call) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i := slices.Index(c.calls, k)
-	if i < 0 {
-		return false
-	}
-	c.calls = slices.Delete(c.calls, i, i+1)
-	return true
+	return c.takeCallLocked(func(other *call) bool { return other == k }) != nil
 }
 
 // Receive returns the next event, as chatroom.Client says: first the welcome, then what follows,
 // what this member does included; answers to it alone come out of Send only. At the end it
-// returns the server's reason, ErrConnectionLost if there was none, or ErrClosed after Close.
+// returns the server's reason, ErrConnectionLost if there was none, or ErrClosed after Close. See Client for
+// what it returns when a connection is lost.
 func (c *Client) Receive(ctx context.Context) (chatroom.Event, error) {
 	for {
 		e, ok, err := c.take()
@@ -325,14 +421,27 @@ func (c *Client) Close() error {
 
 func (c *Client) quit() {
 	close(c.closing)
+	c.giveUp()
 	late := time.AfterFunc(farewellTime, c.drop)
 	defer late.Stop()
 	select {
 	case c.writing <- struct{}{}:
-		c.write(quitLine)
+		c.mu.Lock()
+		l := c.link
+		c.mu.Unlock()
+		l.write(quitLine)
+		<-c.writing
 	case <-c.ended:
 	}
 	<-c.ended
+}
+
+// drop closes the connection there is.
+func (c *Client) drop() {
+	c.mu.Lock()
+	l := c.link
+	c.mu.Unlock()
+	l.drop()
 }
 
 // over returns why the connection ended; nil means it has not.

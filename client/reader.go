@@ -1,64 +1,98 @@
 package client
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"example.com/chatroom"
 )
 
-// read takes what the server says until the connection ends, and closes it. It is the one
-// goroutine a Client has.
-func (c *Client) read() {
-	err := c.readWelcome()
-	var bye *chatroom.Event
-	for err == nil && bye == nil {
-		bye, err = c.readNext()
+// read takes what the server says until the member ends, connection after connection. It is the
+// one goroutine a Client at rest has.
+func (c *Client) read(ctx context.Context, l *link) {
+	defer c.giveUp()
+	bye, err := c.first(l)
+	joined := err == nil
+	if joined {
+		bye, err = c.converse(l)
 	}
-	c.conn.Close()
+	for joined && c.lasts(bye, err) {
+		if l, err = c.comeBack(ctx, reasonOf(bye, err)); err != nil {
+			bye = nil
+			break
+		}
+		bye, err = c.converse(l)
+	}
 	c.finish(bye, err)
+	if joined {
+		c.tell(State{Kind: Ended, Err: c.over()})
+	}
+}
+
+// first reads the answer to the wish to join.
+func (c *Client) first(l *link) (bye *chatroom.Event, err error) {
+	e, size, err := l.readWelcome()
+	if err != nil {
+		l.conn.Close()
+		return nil, err
+	}
+	c.tell(State{Kind: Connected, Room: e.Room})
+	c.handle(l, e, size)
+	close(c.welcome)
+	return nil, nil
+}
+
+// converse reads from a link on which the member has joined until it ends: by the farewell bye,
+// or by err.
+func (c *Client) converse(l *link) (bye *chatroom.Event, err error) {
+	c.news = false
+	for err == nil && bye == nil {
+		bye, err = c.readNext(l)
+		c.news = true
+	}
+	l.conn.Close()
+	l.sending.Wait()
+	return bye, err
 }
 
 // readWelcome reads the answer to the wish to join; a refusal is its error.
-func (c *Client) readWelcome() error {
-	if err := skipPrompt(c.in); err != nil {
-		return err
+func (l *link) readWelcome() (e chatroom.Event, size int, err error) {
+	if err := skipPrompt(l.in); err != nil {
+		return e, 0, err
 	}
 	for {
-		e, size, err := readEvent(c.in)
+		e, size, err := readEvent(l.in)
 		if err != nil {
-			return err
+			return e, 0, err
 		}
 		switch e.Kind {
 		case chatroom.KindError, chatroom.KindBye:
-			return e.Err
+			return e, 0, e.Err
 		case chatroom.KindWelcome:
-			c.limits = e.Welcome.Limits
-			c.self = chatroom.MemberInfo{Nick: e.Nick, Member: e.Member, Role: e.Welcome.Role}
-			c.handle(e, size)
-			close(c.welcome)
-			return nil
+			return e, size, nil
 		}
 	}
 }
 
 // readNext reads one event once there is space for it, and returns it if it is the farewell.
-func (c *Client) readNext() (bye *chatroom.Event, err error) {
+func (c *Client) readNext(l *link) (bye *chatroom.Event, err error) {
 	c.awaitSpace()
 	if idle := c.limits.Idle; idle > 0 {
-		c.conn.SetReadDeadline(time.Now().Add(idle + max(idle, silence)))
+		l.conn.SetReadDeadline(time.Now().Add(idle + max(idle, silence)))
 	}
-	e, size, err := readEvent(c.in)
+	e, size, err := readEvent(l.in)
 	switch {
 	case err != nil:
 		return nil, err
 	case e.Kind == chatroom.KindBye:
 		return &e, nil
 	case e.Kind == chatroom.KindPing:
-		c.pong()
+		c.pong(l)
 	default:
-		c.handle(e, size)
+		c.handle(l, e, size)
 	}
 	return nil, nil
 }
@@ -81,20 +115,31 @@ func (c *Client) full() bool {
 }
 
 // pong gives a sign of life, unless somebody gives one by writing.
-func (c *Client) pong() {
+func (c *Client) pong(l *link) {
 	select {
 	case c.writing <- struct{}{}:
-		c.write(pongLine)
+		l.write(pongLine)
+		<-c.writing
 	default:
 	}
 }
 
-// handle gives an event of size bytes to whom it is for: the Send it answers, Receive, or both.
-func (c *Client) handle(e chatroom.Event, size int) {
-	if e.Kind == chatroom.KindWelcome {
-		c.rooms[e.Room] = e.Welcome.Seq
+// handle gives an event of size bytes to whom it is for: the Send it answers, Receive, or both. What
+// has been received before goes nowhere.
+func (c *Client) handle(l *link, e chatroom.Event, size int) {
+	r := c.room(e.Room)
+	if e.Again && !(e.Kind == chatroom.KindLeave && r != nil) {
+		c.answerAgain(e, r)
+		return
 	}
-	e.History = e.Ordered() && e.Seq < c.rooms[e.Room]
+	if e.Kind == chatroom.KindWelcome {
+		c.welcomed(l, e, size)
+		return
+	}
+	if c.lasting() && !c.follows(&e, r) {
+		return
+	}
+	e.History = e.Ordered() && r != nil && e.Seq < r.joined
 
 	c.mu.Lock()
 	// Ids are chosen by whoever sends, so one means something only in the member's own events.
@@ -103,25 +148,53 @@ func (c *Client) handle(e chatroom.Event, size int) {
 	case own && e.Kind == chatroom.KindNick:
 		c.self.Nick = e.Nick
 	case own && e.Kind == chatroom.KindLeave:
-		delete(c.rooms, e.Room)
+		c.rooms = slices.DeleteFunc(c.rooms, func(other *room) bool { return other == r })
 	case e.Kind == chatroom.KindRole && !e.History && e.Nick == c.self.Nick:
 		c.self.Role = e.Act.Role
 	}
-	var k *call
-	if own || reply(e.Kind) {
-		k = c.takeCallLocked(func(k *call) bool { return k.id == e.ID })
-	}
-	// Space can lack only after Close.
-	if !reply(e.Kind) && c.size < BufferBytes {
-		r := received{e, size + eventCost}
-		c.received = append(c.received, r)
-		c.size += r.cost
+	k := c.takeCallLocked(func(k *call) bool {
+		return k.id == e.ID && (own || reply(e.Kind) || k.doubt && e.History && k.member == e.Member)
+	})
+	if !reply(e.Kind) {
+		c.pushLocked(e, size)
 	}
 	c.mu.Unlock()
 
 	ring(c.arrived)
+	c.answer(k, e)
+	if r != nil && e.Seq == r.joined {
+		c.settle(l, r)
+	}
+}
+
+// pushLocked gives Receive an event. c.mu must be held.
+func (c *Client) pushLocked(e chatroom.Event, size int) {
+	select {
+	case <-c.closing:
+		if c.size >= BufferBytes {
+			return
+		}
+	default:
+	}
+	r := received{e, size + eventCost}
+	c.received = append(c.received, r)
+	c.size += r.cost
+}
+
+// push is pushLocked for events that did not come as they are from the server.
+func (c *Client) push(e chatroom.Event) {
+	c.mu.Lock()
+	c.pushLocked(e, 0)
+	c.mu.Unlock()
+	ring(c.arrived)
+}
+
+// answer gives k its answer, if there is a k.
+func (c *Client) answer(k *call, e chatroom.Event) {
 	switch {
 	case k == nil:
+	case k.rejoin && e.Kind == chatroom.KindError:
+		c.shutOut(k.cmd.Room, e.Err)
 	case e.Kind == chatroom.KindError:
 		k.answer <- answer{err: e.Err}
 	default:
@@ -143,40 +216,77 @@ func (c *Client) takeCallLocked(match func(*call) bool) *call {
 	}
 	k := c.calls[i]
 	c.calls = slices.Delete(c.calls, i, i+1)
+	c.releaseLocked(k)
 	return k
+}
+
+// lasts reports whether a member whose connection has ended like that comes back. One that was
+// about to leave has left.
+func (c *Client) lasts(bye *chatroom.Event, err error) bool {
+	c.mu.Lock()
+	quitting := slices.ContainsFunc(c.calls, func(k *call) bool { return k.cmd.Verb == chatroom.VerbQuit })
+	c.mu.Unlock()
+	select {
+	case <-c.closing:
+		return false
+	default:
+	}
+	return c.lasting() && !quitting && reasonOf(bye, err).Retry == chatroom.RetryLater
+}
+
+// reasonOf returns why a connection ended, by the server's farewell or without one for err.
+func reasonOf(bye *chatroom.Event, err error) *chatroom.Error {
+	if bye != nil {
+		err = bye.Err
+	}
+	if e, ok := errors.AsType[*chatroom.Error](err); ok {
+		return e
+	}
+	return chatroom.ErrConnectionLost.(*chatroom.Error)
 }
 
 // finish ends the member by the server's farewell, or without one for err, and answers every
 // Send that waits.
 func (c *Client) finish(bye *chatroom.Event, err error) {
-	if bye != nil {
-		err = bye.Err
-	}
-	reason := chatroom.ErrConnectionLost
-	if e, ok := errors.AsType[*chatroom.Error](err); ok {
-		reason = e
-	}
+	reason := reasonOf(bye, err)
+	closed := chatroom.ErrClosed.(*chatroom.Error)
 	var quit *call
 	c.mu.Lock()
 	select {
 	case <-c.closing:
-		reason = chatroom.ErrClosed
+		reason = closed
 	default:
 	}
-	c.reason = reason
-	if bye != nil && bye.Err.Code == chatroom.CodeClosed {
-		quit = c.takeCallLocked(func(k *call) bool { return k.verb == chatroom.VerbQuit })
+	isQuit := func(k *call) bool { return k.cmd.Verb == chatroom.VerbQuit }
+	switch {
+	case bye != nil && bye.Err.Code == chatroom.CodeClosed:
+		quit = c.takeCallLocked(isQuit)
+	case bye == nil && c.lasting() && reason.Code == chatroom.CodeLost:
+		// It did not come back because it was about to leave.
+		if quit = c.takeCallLocked(isQuit); quit != nil {
+			reason = closed
+			bye = &chatroom.Event{Kind: chatroom.KindBye, Time: time.Now().UTC(), Err: closed}
+		}
 	}
+	c.reason = reason
 	calls := c.calls
 	c.calls = nil
+	for _, k := range calls {
+		c.releaseLocked(k)
+	}
 	c.mu.Unlock()
 
 	close(c.ended)
 	if quit != nil {
-		bye.ID = quit.id // a farewell comes without
-		quit.answer <- answer{event: *bye}
+		e := *bye
+		e.ID = quit.id // a farewell comes without
+		quit.answer <- answer{event: e}
 	}
 	for _, k := range calls {
-		k.answer <- answer{err: reason}
+		if k.member == 0 {
+			k.answer <- answer{err: reason}
+		} else {
+			k.answer <- answer{err: fmt.Errorf("%s unanswered: %w: %w", k.cmd.Verb, ErrUnknownOutcome, reason)}
+		}
 	}
 }

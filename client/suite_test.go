@@ -41,6 +41,9 @@ var ways = []way{
 	{"TCP", func(ctx context.Context, h *house, nick string, room ...string) (chatroom.Client, error) {
 		return joined(client.Dial(ctx, h.addr, client.WithNick(nick), client.WithRoom(strings.Join(room, ""))))
 	}},
+	{"TCP once", func(ctx context.Context, h *house, nick string, room ...string) (chatroom.Client, error) {
+		return joined(client.Dial(ctx, h.addr, client.WithNick(nick), client.WithRoom(strings.Join(room, "")), client.WithoutReconnect()))
+	}},
 	{"pipe", func(ctx context.Context, h *house, nick string, room ...string) (chatroom.Client, error) {
 		here, there := net.Pipe()
 		h.pipe.Go(func() { _ = h.srv.ServeConn(context.Background(), there) })
@@ -223,10 +226,10 @@ func (s sight) what() string {
 // TestClientsAlike holds the same conversations each way of joining there is. What comes out must
 // be what is wanted, and, field by field, what comes out in process.
 func TestClientsAlike(t *testing.T) {
-	// Sequence numbers, members' numbers and errors have to agree; times, epochs and the ids that
-	// package client makes up cannot.
+	// Sequence numbers, members' numbers and errors have to agree; times, epochs, the numbers of a
+	// session and the ids that package client makes up cannot.
 	alike := cmp.Options{
-		cmpopts.IgnoreFields(chatroom.Event{}, "Time"),
+		cmpopts.IgnoreFields(chatroom.Event{}, "Time", "Private"),
 		cmpopts.IgnoreFields(chatroom.Welcome{}, "Epoch"),
 		cmpopts.EquateEmpty(),
 		cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".ID" },
@@ -338,6 +341,9 @@ func TestCancelledReceiveLeavesTheMemberInPlace(t *testing.T) {
 
 func TestShutdownReachesEveryMember(t *testing.T) {
 	for _, w := range ways {
+		if w.name == "TCP" {
+			continue // it tries to come back
+		}
 		t.Run(w.name, func(t *testing.T) {
 			h := newHouse(t, w)
 			ann, bob := h.join("ann"), h.join("bob")

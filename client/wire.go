@@ -85,6 +85,11 @@ type request struct {
 	Nick     string `json:"nick"`
 	Account  string `json:"account,omitempty"`
 	Password string `json:"password,omitempty"`
+
+	Resume  bool            `json:"resume,omitempty"`
+	Session string          `json:"session,omitempty"`
+	Seen    []chatroom.Seen `json:"seen,omitempty"`
+	Private uint64          `json:"private,omitempty"`
 }
 
 // line returns r as one line. What is not UTF-8 is refused here, as a server would: encoding/json

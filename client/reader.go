@@ -55,6 +55,9 @@ func (c *Client) converse(l *link) (bye *chatroom.Event, err error) {
 	}
 	l.conn.Close()
 	l.sending.Wait()
+	c.writing <- struct{}{}
+	l.failed = true // what is sent from now on waits for the next one
+	<-c.writing
 	return bye, err
 }
 

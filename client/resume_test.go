@@ -122,9 +122,9 @@ func TestLostConnectionIsResumedUnseen(t *testing.T) {
 		do(t, bob, chatroom.Private("ann", "psst"))
 		do(t, bob, chatroom.Say("", "two"))
 		said := sending(t.Context(), ann, chatroom.Say("lobby", "three"))
-		time.Sleep(10 * time.Second)
+		time.Sleep(time.Second)
 		w.setDown(false)
-		time.Sleep(19 * time.Second)
+		time.Sleep(25 * time.Second)
 		if r := <-said; r.err != nil || r.event.Seq != 5 {
 			t.Errorf("Send: %+v, %v", r.event, r.err)
 		}

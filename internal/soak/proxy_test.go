@@ -55,12 +55,13 @@ func (p *proxy) relay(near net.Conn) {
 	end := func() { once.Do(func() { close(over) }) }
 	p.mu.Lock()
 	up, down := rand.New(rand.NewPCG(p.rand.Uint64(), 2)), rand.New(rand.NewPCG(p.rand.Uint64(), 3))
+	resets := [2]bool{p.rand.IntN(2) == 0, p.rand.IntN(2) == 0}
 	p.mu.Unlock()
 	p.running.Go(func() { p.pump(far, near, up, 4_000); end() })
 	p.running.Go(func() { p.pump(near, far, down, 150_000); end() })
 	<-over
-	for _, c := range []net.Conn{near, far} {
-		if up.IntN(2) == 0 {
+	for i, c := range []net.Conn{near, far} {
+		if resets[i] {
 			c.(*net.TCPConn).SetLinger(0) // a reset instead of an end
 		}
 	}

@@ -3,6 +3,7 @@ package chatroom
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -194,12 +195,10 @@ func (r *room) appendLocked(e *Event) {
 	for _, number := range r.pinned {
 		keep = min(keep, number)
 	}
-	r.first.Store(keep)
+	swept := r.first.Swap(keep)/64 == keep/64 // now and then is enough
 	r.log.trim(keep)
-	for seq := range r.deleted {
-		if seq < keep {
-			delete(r.deleted, seq)
-		}
+	if !swept {
+		maps.DeleteFunc(r.deleted, func(seq uint64, _ bool) bool { return seq < keep })
 	}
 }
 

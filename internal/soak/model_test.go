@@ -213,6 +213,9 @@ func (m *model) invent() *sent {
 
 // receive takes a line from conn; false means that the connection is of no more use.
 func (m *model) receive(conn net.Conn, line []byte) bool {
+	if line[0] != '{' {
+		return true // a server that waited long for the join asked for a nickname
+	}
 	e, err := parse(line)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -288,7 +291,7 @@ func (m *model) welcomed(e *chatroom.Event) {
 	m.s.fresh.Add(1)
 	if m.token != "" {
 		m.breaks = append(m.breaks, time.Now())
-		if time.Since(m.alive) < linger/2 {
+		if time.Since(m.alive) < linger/4 { // the loss may have been noticed before all that was under way was read
 			m.early++
 		}
 		for _, c := range m.outbox { // whether they were carried out cannot be known

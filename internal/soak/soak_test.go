@@ -29,7 +29,7 @@ var (
 )
 
 const (
-	linger       = time.Second
+	linger       = 2 * time.Second
 	historyBytes = 128 << 10
 )
 

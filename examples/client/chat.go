@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
 	"example.com/chatroom"
+	"example.com/chatroom/client"
 )
 
 // chat shows what happens until the member has left: when the input ends, when ctx does, or when
@@ -23,6 +25,9 @@ func chat(ctx context.Context, c chatroom.Client, s *screen) error {
 			e = chatroom.Event{Kind: chatroom.KindBye, Err: reason}
 		}
 		s.setPrompt(c.Self().Nick)
+		if e.Kind == chatroom.KindGap {
+			e = missing(&e)
+		}
 		s.show(&e)
 		if err == nil {
 			continue
@@ -33,6 +38,52 @@ func chat(ctx context.Context, c chatroom.Client, s *screen) error {
 		}
 		return err
 	}
+}
+
+// missing says in words what a KindGap says.
+func missing(e *chatroom.Event) chatroom.Event {
+	what := "What was said meanwhile is not kept."
+	switch n := e.Gap.To - e.Gap.From + 1; {
+	case e.Gap.To == 0:
+	case e.Room == "":
+		what = fmt.Sprintf("%d things said to you alone meanwhile are not kept.", n)
+	default:
+		what = fmt.Sprintf("%d events of %s are not kept.", n, e.Room)
+	}
+	return chatroom.Event{Kind: chatroom.KindNotice, Text: what, Time: e.Time}
+}
+
+// follow shows what has become of the connection.
+func (s *screen) follow(state client.State) {
+	text := ""
+	switch state.Kind {
+	case client.Reconnecting:
+		if state.Attempt > 1 {
+			return
+		}
+		s.setAway(true)
+		text = "Connection lost (" + cause(state.Err) + "); trying again…"
+	case client.Resumed, client.Rejoined:
+		s.setAway(false)
+		switch {
+		case state.Missed == 0 && state.Kind == client.Resumed:
+			text = "Back; nothing missed."
+		case state.Missed > 0:
+			text = fmt.Sprintf("Back; %d missed:", state.Missed)
+		default:
+			text = "Back."
+		}
+	default:
+		return
+	}
+	s.show(&chatroom.Event{Kind: chatroom.KindNotice, Text: text})
+}
+
+func cause(err error) string {
+	if e, ok := errors.AsType[*chatroom.Error](err); ok && e.Text != "" {
+		return e.Text
+	}
+	return err.Error()
 }
 
 // A typist sends what is typed.

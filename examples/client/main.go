@@ -106,7 +106,7 @@ func join(ctx context.Context, s *screen, addr, nick string, opts []client.Optio
 	}
 	for err == nil {
 		dialing, cancel := context.WithTimeout(ctx, 10*time.Second)
-		c, failed := client.Dial(dialing, addr, append(opts, client.WithNick(nick), client.WithPassword(password))...)
+		c, failed := client.Dial(dialing, addr, append(opts, client.WithNick(nick), client.WithPassword(password), client.WithState(s.follow))...)
 		cancel()
 		refused, ok := errors.AsType[*chatroom.Error](failed)
 		if !ok {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"example.com/chatroom"
@@ -129,12 +130,110 @@ func TestFarewellIsShown(t *testing.T) {
 	srv, addr := serve(t)
 	p := start(t, "-addr", addr, "-nick", "ann")
 	sees(t, p.stdout, "ann joined")
-	if err := srv.Shutdown(t.Context()); err != nil {
+	if _, err := srv.Moderate(t.Context(), chatroom.Kick("ann", "enough")); err != nil {
 		t.Fatal(err)
 	}
 	stdout, _ := p.exits(t, 1)
-	if want := "--- Goodbye: the server is shutting down.\n"; stdout != want {
-		t.Errorf("stdout %q, want %q", stdout, want)
+	if !strings.Contains(stdout, "--- Goodbye: ") || !strings.Contains(stdout, "enough") {
+		t.Errorf("stdout %q", stdout)
+	}
+}
+
+// A relay passes connections on to a server, and cuts them.
+type relay struct {
+	addr string
+	mu   sync.Mutex
+	all  []net.Conn
+}
+
+func newRelay(t *testing.T, to string) *relay {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &relay{addr: l.Addr().String()}
+	var passing sync.WaitGroup
+	passing.Go(func() {
+		for {
+			here, err := l.Accept()
+			if err != nil {
+				return
+			}
+			there, err := net.Dial("tcp", to)
+			if err != nil {
+				here.Close()
+				continue
+			}
+			r.mu.Lock()
+			r.all = append(r.all, here, there)
+			r.mu.Unlock()
+			pass := func(a, b net.Conn) {
+				_, _ = io.Copy(a, b)
+				a.Close()
+				b.Close()
+			}
+			passing.Go(func() { pass(here, there) })
+			passing.Go(func() { pass(there, here) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		r.cut()
+		passing.Wait()
+	})
+	return r
+}
+
+func (r *relay) cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, conn := range r.all {
+		conn.Close()
+	}
+	r.all = nil
+}
+
+func TestPipedLinesAreSaidOnceAcrossCuts(t *testing.T) {
+	srv, addr := serve(t)
+	r := newRelay(t, addr)
+	bob, err := srv.Join(t.Context(), chatroom.Identity{Nick: "bob"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, "-addr", r.addr, "-nick", "ann")
+	sees(t, p.stdout, "ann joined")
+	const lines = 200
+	go func() {
+		for i := range lines {
+			fmt.Fprintln(p.stdin, "line", i)
+			if i%50 == 25 {
+				r.cut()
+			}
+		}
+	}()
+	for next := 0; next < lines; {
+		e, err := bob.Receive(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Kind == chatroom.KindLeave {
+			t.Errorf("%s left: %s", e.From, e.Text)
+		}
+		if e.Kind == chatroom.KindMessage {
+			if want := fmt.Sprint("line ", next); e.Text != want {
+				t.Fatalf("ann said %q where %q was due", e.Text, want)
+			}
+			next++
+		}
+	}
+	p.stdin.Close()
+	stdout, stderr := p.exits(t, 0)
+	if n := strings.Count(stdout, "<ann> line "); n != lines || stderr != "" {
+		t.Errorf("it showed %d lines, and %q", n, stderr)
+	}
+	if !strings.Contains(stdout, "--- Connection lost") || !strings.Contains(stdout, "--- Back; ") {
+		t.Errorf("nothing of the cuts in %q", stdout)
 	}
 }
 

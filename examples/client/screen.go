@@ -31,6 +31,8 @@ type screen struct {
 	mu     sync.Mutex // held by who draws, and by the reader unless it waits for a key
 	front  chatroom.TextFront
 	prompt string
+	nick   string
+	away   bool // the connection is lost
 	width  int
 	closed bool
 }
@@ -148,10 +150,27 @@ func (s *screen) ask(ctx context.Context, question string, secret bool) (string,
 func (s *screen) setPrompt(nick string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.term != nil {
-		s.prompt = clean(nick) + "> "
-		s.term.SetPrompt(s.prompt)
+	s.nick = nick
+	s.promptLocked()
+}
+
+// setAway says in the prompt whether the connection is lost.
+func (s *screen) setAway(away bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.away = away
+	s.promptLocked()
+}
+
+func (s *screen) promptLocked() {
+	if s.term == nil || s.nick == "" {
+		return
 	}
+	s.prompt = clean(s.nick) + "> "
+	if s.away {
+		s.prompt = clean(s.nick) + " (away)> "
+	}
+	s.term.SetPrompt(s.prompt)
 }
 
 // show shows an event.

@@ -205,3 +205,144 @@ func wantUnbroken(t *testing.T, got []string, room string, first, last uint64) {
 		t.Errorf("it ends at %d, want %d, in\n%s", next-1, last, strings.Join(got, "\n"))
 	}
 }
+
+func TestWhatIsNotKnownToBeDoneWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, conn := newPeer(t)
+		q, again := newPeer(t)
+		w := &wire{connect: func() net.Conn { return again }}
+		ann := joinPeer(t, p, conn, w)
+		wantEvents(t, ann, peerWelcome(1, "e1", "s1", 1), ownJoin(1))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		said := sending(ctx, ann, chatroom.Command{Verb: chatroom.VerbSay, ID: "a", Text: "one"})
+		p.hears()
+		told := sending(ctx, ann, chatroom.Command{Verb: chatroom.VerbPrivate, ID: "b", Nick: "bob", Text: "two"})
+		p.hears()
+		p.conn.Close()
+		q.hears()
+		q.says(peerWelcome(2, "e2", "s2", 9), ownJoin(2)) // another epoch
+		for _, sent := range []<-chan result{said, told} {
+			if r := <-sent; !errors.Is(r.err, client.ErrUnknownOutcome) || !errors.Is(r.err, context.DeadlineExceeded) {
+				t.Errorf("Send: %+v, %v", r.event, r.err)
+			}
+		}
+		q.conn.Close()
+	})
+}
+
+func TestHistoryTellsWhetherItWasDone(t *testing.T) {
+	for _, done := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			p, conn := newPeer(t)
+			q, again := newPeer(t)
+			w := &wire{connect: func() net.Conn { return again }}
+			ann := joinPeer(t, p, conn, w)
+			said := sending(t.Context(), ann, chatroom.Command{Verb: chatroom.VerbSay, ID: "a", Text: "one"})
+			p.hears()
+			p.conn.Close()
+			q.hears()
+			back, own := peerWelcome(2, "e1", "s2", 4), ownJoin(2)
+			back.Welcome.History, own.Seq = 2, 4
+			first := chatroom.Event{Kind: chatroom.KindMessage, Seq: 2, Room: "lobby", From: "ann", Member: 1, ID: "a", Text: "one"}
+			if !done {
+				first.Member = 7 // anybody may use that id
+			}
+			q.says(back, first, chatroom.Event{Kind: chatroom.KindLeave, Seq: 3, Room: "lobby", From: "ann", Member: 1}, own)
+			want := uint64(2)
+			if !done {
+				want = 5
+				if cmd := q.hears(); cmd.ID != "a" || cmd.Text != "one" {
+					t.Errorf("the peer heard %+v", cmd)
+				}
+				first.Seq, first.Member = 5, 2
+				q.says(first)
+			}
+			if r := <-said; r.err != nil || r.event.Seq != want {
+				t.Errorf("Send: %+v, %v", r.event, r.err)
+			}
+			w.setDown(true)
+			q.conn.Close()
+		})
+	}
+}
+
+func peerWelcome(member uint64, epoch, session string, seq uint64) chatroom.Event {
+	e := welcome
+	limits := e.Welcome.Limits
+	e.Member, e.Welcome = member, &chatroom.Welcome{Seq: seq, Epoch: epoch, Session: session, Limits: limits}
+	return e
+}
+
+func ownJoin(member uint64) chatroom.Event {
+	return chatroom.Event{Kind: chatroom.KindJoin, Seq: 1, Room: "lobby", From: "ann", Member: member}
+}
+
+func joinPeer(t *testing.T, p *peer, conn net.Conn, w *wire) *client.Client {
+	t.Helper()
+	go func() {
+		p.hears()
+		p.says(peerWelcome(1, "e1", "s1", 1), ownJoin(1))
+	}()
+	c, err := client.New(within(t), conn, client.WithNick("ann"), client.WithDial(w.dial))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func TestNickTakenByOneselfIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, connect := bubbleHouse(t)
+		ann, w, s := frailAnn(t, connect)
+		w.setDown(true)
+		w.cut()
+		time.Sleep(31 * time.Second) // past the linger
+		ghost := enter(t, srv, "ann")
+		w.setDown(false)
+		time.Sleep(40 * time.Second)
+		ghost.Close()
+		if e := do(t, ann, chatroom.Say("", "me again")); e.From != "ann" {
+			t.Errorf("said %+v", e)
+		}
+		if !strings.Contains(s.String(), "rejoined") {
+			t.Errorf("states: %s", s)
+		}
+		w.setDown(true)
+		w.cut()
+		time.Sleep(31 * time.Second)
+		ghost = enter(t, srv, "ann")
+		w.setDown(false)
+		_, err := ann.Send(t.Context(), chatroom.Say("", "and again"))
+		if !errors.Is(err, chatroom.ErrNickInUse) {
+			t.Errorf("Send: %v", err)
+		}
+	})
+}
+
+func TestOutboxIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, connect := bubbleHouse(t)
+		ann, w, _ := frailAnn(t, connect)
+		w.setDown(true)
+		w.cut()
+		synctest.Wait()
+		var sent []<-chan result
+		for i := range 100 {
+			sent = append(sent, sending(t.Context(), ann, chatroom.Say("", fmt.Sprint(i))))
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := ann.Send(ctx, chatroom.Say("", "late")); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, client.ErrUnknownOutcome) {
+			t.Errorf("Send: %v", err)
+		}
+		w.setDown(false)
+		for _, done := range sent {
+			if r := <-done; r.err != nil {
+				t.Errorf("Send: %v", r.err)
+			}
+		}
+	})
+}

@@ -161,7 +161,8 @@ func TestNobodyComesBackBeforeTime(t *testing.T) {
 		go func() {
 			p.hears()
 			p.says(welcome, chatroom.Event{Kind: chatroom.KindBye, Err: &chatroom.Error{
-				Code: chatroom.CodeShutdown, Retry: chatroom.RetryLater, After: 90 * time.Second}})
+				Code: chatroom.CodeShutdown, Retry: chatroom.RetryLater, After: 90 * time.Second,
+			}})
 		}()
 		c, err := client.New(within(t), conn, client.WithNick("ann"), client.WithDial(w.dial), client.WithState(func(state client.State) {
 			s.add(state)

@@ -312,7 +312,7 @@ func TestNickTakenByOneselfIsWaitedFor(t *testing.T) {
 		w.setDown(true)
 		w.cut()
 		time.Sleep(31 * time.Second)
-		ghost = enter(t, srv, "ann")
+		enter(t, srv, "ann")
 		w.setDown(false)
 		_, err := ann.Send(t.Context(), chatroom.Say("", "and again"))
 		if !errors.Is(err, chatroom.ErrNickInUse) {

@@ -294,9 +294,7 @@ func (m *model) welcomed(e *chatroom.Event) {
 		if time.Since(m.alive) < linger/4 { // the loss may have been noticed before all that was under way was read
 			m.early++
 		}
-		for _, c := range m.outbox { // whether they were carried out cannot be known
-			m.done = append(m.done, c)
-		}
+		m.done = append(m.done, m.outbox...) // whether they were carried out cannot be known
 		m.outbox = nil
 	}
 	first := m.epoch == ""

@@ -289,8 +289,9 @@ func (m *model) welcomed(e *chatroom.Event) {
 		return
 	}
 	m.s.fresh.Add(1)
+	// Also at the first: an earlier attempt may have gone through unseen, and been told something.
+	m.breaks = append(m.breaks, time.Now())
 	if m.token != "" {
-		m.breaks = append(m.breaks, time.Now())
 		if time.Since(m.alive) < linger/4 { // the loss may have been noticed before all that was under way was read
 			m.early++
 		}

@@ -303,8 +303,8 @@ func TestNickTakenByOneselfIsWaitedFor(t *testing.T) {
 		w.setDown(false)
 		time.Sleep(40 * time.Second)
 		ghost.Close()
-		if e := do(t, ann, chatroom.Say("", "me again")); e.From != "ann" {
-			t.Errorf("said %+v", e)
+		if e, err := ann.Send(t.Context(), chatroom.Say("", "me again")); err != nil || e.From != "ann" {
+			t.Errorf("said %+v, %v", e, err)
 		}
 		if !strings.Contains(s.String(), "rejoined") {
 			t.Errorf("states: %s", s)
@@ -344,5 +344,29 @@ func TestOutboxIsBounded(t *testing.T) {
 				t.Errorf("Send: %v", r.err)
 			}
 		}
+	})
+}
+
+func TestWhatIsToldAgainIsReceivedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, conn := newPeer(t)
+		q, again := newPeer(t)
+		w := &wire{connect: func() net.Conn { return again }}
+		ann := joinPeer(t, p, conn, w)
+		psst := chatroom.Event{Kind: chatroom.KindPrivate, From: "bob", Member: 7, Nick: "ann", Text: "psst", Private: 1}
+		p.says(message, psst)
+		synctest.Wait()
+		p.conn.Close()
+		q.hears()
+		back := peerWelcome(1, "e1", "", 1)
+		back.Welcome.Resumed = true
+		three, private := message, psst
+		three.Seq, three.Text = 3, "three"
+		private.Private, private.Text = 2, "two"
+		q.says(back, ownJoin(1), message, three, psst, private)
+		wantLines(t, drain(t, ann), `welcome lobby/0 ann seq=1 history=0 topic=""`, "join lobby/1 ann",
+			"message lobby/2 ann hello", "private bob ann psst", "message lobby/3 ann three", "private bob ann two")
+		w.setDown(true)
+		q.conn.Close()
 	})
 }

@@ -300,6 +300,12 @@ func Topic(room, text string) Command { return Command{Verb: VerbTopic, Room: ro
 // Who returns the command that asks who is in room.
 func Who(room string) Command { return Command{Verb: VerbWho, Room: room} }
 
+// History returns the command that asks for up to count events of room before the number before, or
+// for the latest if that is zero.
+func History(room string, before uint64, count int) Command {
+	return Command{Verb: VerbHistory, Room: room, Before: before, Count: count}
+}
+
 // Quit returns the command that leaves everything, giving reason.
 func Quit(reason string) Command { return Command{Verb: VerbQuit, Text: reason} }
 

@@ -98,7 +98,7 @@ func TestRunHostsAndVisits(t *testing.T) {
 	}
 	addr := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(line)
 
-	ann, err := client.Dial(t.Context(), addr, client.WithNick("ann"))
+	ann, err := client.Dial(t.Context(), addr, client.WithNick("ann"), client.WithoutReconnect())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -123,7 +123,7 @@ func (c *court) open(t *testing.T, srv *server, receiving *sync.WaitGroup) []*de
 	t.Helper()
 	join := func(nick string, keptOut bool, opts ...client.Option) *client.Client {
 		t.Helper()
-		m, err := client.Dial(t.Context(), srv.addr, append(opts, client.WithNick(nick))...)
+		m, err := client.Dial(t.Context(), srv.addr, append(opts, client.WithNick(nick), client.WithoutReconnect())...)
 		if got := errors.Is(err, chatroom.ErrBanned); got != keptOut || err != nil && !got {
 			t.Fatalf("%s, of whom it should be %v that a ban is on them: %v", nick, keptOut, err)
 		}

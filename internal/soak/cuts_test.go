@@ -17,6 +17,9 @@ import (
 
 // One connection is cut a thousand times in the middle of a hundred thousand messages of others.
 func TestAThousandCutsLeaveTheRecordAsItIs(t *testing.T) {
+	if *length == 0 {
+		t.Skip("it takes a machine of its own: go test ./internal/soak -length 10s")
+	}
 	messages, cuts := 100_000, 1000
 	if testing.Short() {
 		messages, cuts = 10_000, 100

@@ -117,7 +117,9 @@ func TestNobodyIsLeftInAClosedServer(t *testing.T) {
 				}
 			}
 		})
-		time.Sleep(time.Duration(i) * 50 * time.Microsecond) // any moment will do
+		for range i * 20 { // any moment will do
+			runtime.Gosched()
+		}
 		srv.Close()
 		door.Wait()
 		if t.Failed() {

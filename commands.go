@@ -125,14 +125,13 @@ func (m *member) seat(name string) (*seat, error) {
 		if i := m.indexLocked(name); i >= 0 {
 			return m.rooms[i], nil
 		}
+		return nil, ErrNotInRoom
 	case len(m.rooms) == 1:
 		return m.rooms[0], nil
 	case len(m.rooms) > 1:
 		return nil, &Error{Code: CodeNotInRoom, Text: "you are in several rooms; say which"}
-	default:
-		return nil, &Error{Code: CodeNotInRoom, Text: "you are in no room; join one"}
 	}
-	return nil, ErrNotInRoom
+	return nil, &Error{Code: CodeNotInRoom, Text: "you are in no room; join one"}
 }
 
 // tell sends a private message.

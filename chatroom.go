@@ -292,7 +292,7 @@ func (s *server) ServeConn(ctx context.Context, conn net.Conn, fronts ...Front) 
 
 // track registers a connection, for running.Done to undo.
 func (s *server) track(conn net.Conn) (*Conn, error) {
-	c := &Conn{srv: s, conn: conn, latest: time.Now().Add(6 * s.limits.Handshake), most: math.MaxInt}
+	c := &Conn{srv: s, conn: conn, socket: newSocket(conn), latest: time.Now().Add(6 * s.limits.Handshake), most: math.MaxInt}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

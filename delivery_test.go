@@ -365,7 +365,7 @@ func TestABurstCutsNobodyWhoReads(t *testing.T) {
 	text := strings.Repeat("x", 1000)
 	var wg sync.WaitGroup
 	slow := join(t, addr, "slow")
-	slow.Conn.(*net.TCPConn).SetReadBuffer(16 << 10)
+	slow.Conn.(*net.TCPConn).SetReadBuffer(64 << 10) // smaller than a segment it would make the system wait, too
 	wg.Go(func() {
 		slow.r.Reset(&sipper{slow.Conn, make([]byte, 0, 2048)})
 		slow.until("the end")

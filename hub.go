@@ -1,7 +1,6 @@
 package chatroom
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -40,10 +39,11 @@ type room struct {
 	first   atomic.Uint64             // the oldest event kept; written under mu
 	cost    atomic.Int64              // bytes of all events ever; written under mu
 
-	// The roster is list in no order. It has a lock of its own, which a speaker shares while it
-	// pokes: publishing needs mu alone.
-	rosterMu sync.RWMutex
+	// The roster is list in no order. It has a lock of its own: publishing needs mu alone.
+	rosterMu sync.Mutex
 	list     []*seat
+	unlisted atomic.Uint64 // seats ever taken off the list
+	rounds   rounds
 
 	// A room that lags as a whole makes its speakers wait.
 	size   atomic.Int32
@@ -78,7 +78,9 @@ type seat struct {
 
 	index int // guarded by room.rosterMu
 
-	marked int64 // guarded by member.mu: how far the member's box accounts for this seat
+	// Guarded by member.mu.
+	taken  bool  // the member reads from it
+	marked int64 // how far the member's box accounts for this seat
 
 	// Owned by the flush goroutine, or in process guarded by member.mu.
 	bytes  cursor[byte]
@@ -107,9 +109,10 @@ func newRoom(s *server, name string, fixed bool) *room {
 	r := &room{
 		srv: s, name: name, key: fold(name), epoch: newToken(), fixed: fixed,
 		seats: make(map[*member]*seat), pinned: make(map[*seat]uint64), deleted: make(map[uint64]bool),
-		log:  newLog[entry](1),
+		log:  newLog[entry](1, eventSegment),
 		talk: make([]uint64, max(s.limits.History, 0)),
 	}
+	r.rounds.full = make(chan struct{}, 1)
 	r.streams.Store(new([]*stream))
 	r.first.Store(1)
 	r.recent, r.recentSeq = r.log.find(1)
@@ -239,148 +242,6 @@ func (e *Event) cost() int64 {
 	return int64(128 + len(e.Text) + len(e.From) + len(e.Nick) + len(e.ID) + 64*lists)
 }
 
-// deliver brings the streams up to date and pokes the members who lag. No lock may be held.
-func (r *room) deliver() {
-	for _, s := range *r.streams.Load() {
-		s.encode()
-	}
-	limit := int64(r.srv.limits.Lag)
-	r.rosterMu.RLock()
-	for _, s := range r.list {
-		s.poke(limit)
-	}
-	r.rosterMu.RUnlock()
-}
-
-// poke wakes the seat's member if there is something new for it; it never waits.
-func (s *seat) poke(limit int64) {
-	lag := s.lag()
-	if lag <= 0 {
-		return
-	}
-	if lag > limit || s.stuck() {
-		s.member.end(ErrTooSlow.(*Error))
-		return
-	}
-	if lag > limit/4 && !s.behind.Load() {
-		s.took.Store(time.Now().UnixNano())
-		if s.behind.CompareAndSwap(false, true) {
-			s.room.grace.Store(time.Now().Add(s.room.srv.limits.Write / 10).UnixNano())
-			s.room.behind.Add(1)
-		}
-	}
-	s.member.poke()
-}
-
-// stuck reports whether a member in process that is far behind has taken nothing in Limits.Write.
-// With a connection Conn.write finds that out.
-func (s *seat) stuck() bool {
-	return s.stream == nil && s.behind.Load() && time.Now().UnixNano()-s.took.Load() > int64(s.room.srv.limits.Write)
-}
-
-// lag returns how many bytes the seat has yet to read.
-func (s *seat) lag() int64 {
-	if s.stream != nil {
-		return s.stream.log.end.Load() - max(s.pos.Load(), s.caught.Load())
-	}
-	return s.room.cost.Load() - max(s.pos.Load(), s.caught.Load())
-}
-
-// tail returns the position of the end of what the seat reads, in elements of its log.
-func (s *seat) tail() int64 {
-	if s.stream != nil {
-		return s.stream.log.end.Load()
-	}
-	return s.room.log.end.Load()
-}
-
-// read notes that the seat has read up to pos.
-func (s *seat) read(pos int64) {
-	s.pos.Store(pos)
-	if !s.behind.Load() {
-		return
-	}
-	s.took.Store(time.Now().UnixNano())
-	if s.lag() < int64(s.room.srv.limits.Lag)/8 {
-		s.caughtUp()
-	}
-}
-
-// caughtUp takes the seat off the count of those behind, and lets waiting speakers look again.
-func (s *seat) caughtUp() {
-	if !s.behind.CompareAndSwap(true, false) {
-		return
-	}
-	r := s.room
-	r.behind.Add(-1)
-	r.calmMu.Lock()
-	if r.calm != nil {
-		close(r.calm)
-		r.calm = nil
-	}
-	r.calmMu.Unlock()
-}
-
-// hurried returns for how long the speaker in s should let others catch up: for most when at least half
-// of the room is far behind, or its own connection is, and otherwise for what is left of the
-// grace that whoever fell behind last has. In process a member waits for itself no longer than
-// that, since the goroutine that speaks may be the one that receives.
-func (s *seat) hurried(most time.Duration) time.Duration {
-	behind, size := s.room.behind.Load(), s.room.size.Load()
-	if behind <= 0 {
-		return 0
-	}
-	if s.behind.Load() {
-		if s.stream != nil {
-			return most
-		}
-		behind--
-	}
-	if behind > 0 && 2*behind >= size {
-		return most
-	}
-	return min(most, time.Duration(s.room.grace.Load()-time.Now().UnixNano()))
-}
-
-// wait holds a speaker back while others catch up, so that a burst slows those who make it and
-// cuts off nobody who reads. For a room that lags as a whole that is Limits.Write at most: by then
-// a peer that takes nothing is cut off. For a few who lag it is a tenth of that each time one falls
-// behind.
-func (s *seat) wait(ctx context.Context) error {
-	r := s.room
-	if s.hurried(r.srv.limits.Write) <= 0 {
-		return nil
-	}
-	late := time.Now().Add(r.srv.limits.Write)
-	for {
-		d := s.hurried(time.Until(late))
-		if d <= 0 {
-			return nil
-		}
-		r.calmMu.Lock()
-		if r.calm == nil {
-			r.calm = make(chan struct{})
-		}
-		calm := r.calm
-		r.calmMu.Unlock()
-		if s.hurried(d) <= 0 {
-			return nil
-		}
-		timer := time.NewTimer(d)
-		select {
-		case <-calm:
-		case <-timer.C:
-		case <-s.member.ended:
-			timer.Stop()
-			return ErrClosed
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		}
-		timer.Stop()
-	}
-}
-
 // seatLocked puts m into the room and returns its seat, which the member does not read from
 // before place, and pins the room until then. server.mu and r.mu must be held, and deliver called after they are released.
 func (r *room) seatLocked(m *member, seen *Seen) *seat {
@@ -429,7 +290,7 @@ func (r *room) streamLocked(enc Encoder) *stream {
 		}
 	}
 	first := r.first.Load()
-	s := &stream{room: r, enc: enc, uses: 1, log: newLog[byte](first)}
+	s := &stream{room: r, enc: enc, uses: 1, log: newLog[byte](first, byteSegment)}
 	s.src, _ = r.log.find(first)
 	streams := append(slices.Clone(old), s)
 	r.streams.Store(&streams)
@@ -527,6 +388,7 @@ func (r *room) unlist(s *seat) {
 	r.rosterMu.Lock()
 	last := r.list[len(r.list)-1]
 	last.index, r.list[s.index] = s.index, last
+	r.unlisted.Add(1)
 	r.list[len(r.list)-1] = nil
 	r.list = r.list[:len(r.list)-1]
 	r.rosterMu.Unlock()

@@ -139,80 +139,6 @@ func refusal(id string, err error) Event {
 	return Event{Kind: KindError, ID: id, Err: e}
 }
 
-// A request is a line from a program.
-type request struct {
-	Type     string `json:"type"`
-	ID       string `json:"id,omitempty"`
-	Room     string `json:"room,omitempty"`
-	Nick     string `json:"nick,omitempty"`
-	Text     string `json:"text,omitempty"`
-	Account  string `json:"account,omitempty"`
-	Password string `json:"password,omitempty"`
-	Version  int    `json:"version,omitempty"`
-
-	// Of sessions.
-	Resume  bool   `json:"resume"`
-	Session string `json:"session"`
-	Seen    []Seen `json:"seen"`
-	Private uint64 `json:"private"`
-	Before  uint64 `json:"before"`
-	After   uint64 `json:"after"`
-
-	// Of moderation.
-	Target   string   `json:"target"`
-	Reason   string   `json:"reason"`
-	Note     string   `json:"note"`
-	For      float64  `json:"for"` // seconds
-	Every    float64  `json:"every"`
-	Ref      string   `json:"ref"`
-	Seq      uint64   `json:"seq"`
-	Count    int      `json:"count"`
-	Role     roleName `json:"role"`
-	Accounts bool     `json:"accounts"`
-	Preview  bool     `json:"preview"`
-	Force    bool     `json:"force"`
-}
-
-func (r *request) command() Command {
-	return Command{
-		Verb: Verb(r.Type), ID: r.ID, Room: r.Room, Nick: r.Nick, Text: r.Text,
-		Target: r.Target, Reason: r.Reason, Note: r.Note, For: seconds(r.For), Every: seconds(r.Every),
-		Before: r.Before, After: r.After, Ref: r.Ref, Seq: r.Seq, Count: r.Count, Role: Role(r.Role),
-		Accounts: r.Accounts, Preview: r.Preview, Force: r.Force,
-	}
-}
-
-// A roleName is a Role in a request. One that is none is refused where it is used.
-type roleName Role
-
-func (r *roleName) UnmarshalText(b []byte) error {
-	role := Role(-1)
-	_ = role.UnmarshalText(b) // an unknown one leaves a Role that is none
-	*r = roleName(role)
-	return nil
-}
-
-// parseRequest reads a line; a blank one gives the zero request. With an error the request holds
-// what could be read, so that its id can be named.
-func parseRequest(line []byte) (req request, err error) {
-	if len(bytes.TrimSpace(line)) == 0 {
-		return req, nil
-	}
-	if !utf8.Valid(line) {
-		return req, &Error{Code: CodeTextInvalid, Text: "a line must be UTF-8"}
-	}
-	if err := json.Unmarshal(line, &req); err != nil {
-		if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && t.Field != "" {
-			return req, &Error{Code: CodeBadRequest, Text: "the field " + t.Field + " may not be a " + t.Value}
-		}
-		return request{}, &Error{Code: CodeBadRequest, Text: "a line must be one JSON object"}
-	}
-	if req.Type == "" {
-		return req, &Error{Code: CodeBadRequest, Text: "the field type is missing"}
-	}
-	return req, nil
-}
-
 // MarshalJSON returns the command as it goes on the wire. What is not UTF-8 is refused with an
 // Error, as a server would.
 func (c Command) MarshalJSON() ([]byte, error) {
@@ -293,7 +219,15 @@ func (o object) when(name string, t time.Time) object {
 		return o
 	}
 	o = append(o.key(name), '"')
-	return append(t.UTC().AppendFormat(o, wireTime), '"')
+	return append(appendTime(o, t), '"')
+}
+
+// appendTime appends t as RFC 3339 has it, in UTC and with milliseconds.
+func appendTime(dst []byte, t time.Time) []byte {
+	t = t.UTC()
+	dst = t.AppendFormat(dst, time.RFC3339) // which is many times as fast as a layout with a fraction
+	ms := t.Nanosecond() / 1e6
+	return append(dst[:len(dst)-1], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
 }
 
 func appendEvent(dst []byte, e *Event) []byte {

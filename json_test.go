@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -397,4 +399,27 @@ func checkAnswer(t *testing.T, c *caller, line string, joined bool) bool {
 		t.Fatalf("%q is answered %+v; hung up: %v", line, events, c.gone())
 	}
 	return joined
+}
+
+// What is read by the short way must mean what it means by the long one, which a tab takes.
+func FuzzPlainRequest(f *testing.F) {
+	for _, line := range []string{
+		`{"type":"say","id":"k7","room":"lobby","text":"hi"}`, `{"type":"say","text":"a","text":"b"}`, `{ "type" : "nick" , "nick" : "bob" } `,
+		`{"type":"say","text":"a\n"}`, `{"type":"say","text":"ö"}`, `{"Type":"say"}`, `{"type":"say",}`, `{"type":"say"}}`, `{"type":""}`, `{}`, `{"type":"say" "text":"x"}`,
+	} {
+		f.Add([]byte(line))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		if len(line) == 0 || line[0] != '{' {
+			return
+		}
+		var short, long chatroom.Command
+		shortErr, longErr := short.UnmarshalJSON(line), long.UnmarshalJSON(slices.Concat([]byte("{\t"), line[1:]))
+		if diff := cmp.Diff(long, short); diff != "" {
+			t.Errorf("%q (-long +short):\n%s", line, diff)
+		}
+		if fmt.Sprint(shortErr) != fmt.Sprint(longErr) {
+			t.Errorf("%q: %v, but by the long way %v", line, shortErr, longErr)
+		}
+	})
 }

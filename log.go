@@ -5,9 +5,13 @@ import (
 	"unsafe"
 )
 
-// segmentSize is the size in bytes of a log's segments; a log's first ones are smaller, so that
-// a room nobody talks in costs little.
-const segmentSize = 64 << 10
+// The size in bytes of a log's segments; a log's first ones are smaller, so that a room nobody talks in
+// costs little. A write ends where a segment does, so those of bytes hold many; an event
+// refers to more memory than it takes in its segment, so those of events hold fewer.
+const (
+	eventSegment = 64 << 10
+	byteSegment  = 256 << 10
+)
 
 // A log is an append-only sequence of records, each a run of elements: one encoded event in a
 // log of bytes, one entry in a log of events. Records are numbered without holes, by the sequence
@@ -18,6 +22,7 @@ const segmentSize = 64 << 10
 // cursors that are still in it.
 type log[T any] struct {
 	head, tail *segment[T]
+	size       int          // of a segment, in bytes
 	next       uint64       // the number of the next record
 	end        atomic.Int64 // elements ever appended
 }
@@ -38,10 +43,10 @@ type cursor[T any] struct {
 	i   int64
 }
 
-// newLog returns a log whose first record will have the number first.
-func newLog[T any](first uint64) *log[T] {
-	l := &log[T]{next: first}
-	l.head = l.newSegment(segmentSize / 64)
+// newLog returns a log in segments of that size whose first record will have the number first.
+func newLog[T any](first uint64, size int) *log[T] {
+	l := &log[T]{next: first, size: size}
+	l.head = l.newSegment(size / 64)
 	l.tail = l.head
 	return l
 }
@@ -65,7 +70,7 @@ func (l *log[T]) commit(record []T) {
 	n := l.tail.n.Load()
 	if int64(len(record)) > int64(len(l.tail.elems))-n {
 		var elem T
-		size := min(2*len(l.tail.elems)*int(unsafe.Sizeof(elem)), segmentSize)
+		size := min(2*len(l.tail.elems)*int(unsafe.Sizeof(elem)), l.size)
 		s := l.newSegment(max(size, len(record)*int(unsafe.Sizeof(elem))))
 		l.tail.next.Store(s)
 		l.tail = s

@@ -8,6 +8,8 @@ import (
 	"testing"
 )
 
+const segmentSize = 64 << 10
+
 // A logModel is what a log of ints should be: a slice of records. Element i of the log is i.
 type logModel struct {
 	first   uint64
@@ -58,7 +60,7 @@ func TestALogIsItsRecordsInOrder(t *testing.T) {
 	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		first := r.Uint64N(100)
-		l, model := newLog[int](first), logModel{first: first}
+		l, model := newLog[int](first, segmentSize), logModel{first: first}
 		start, _ := l.find(first)
 		oldest := first // what trim was asked to keep
 		for range r.IntN(300) {
@@ -107,7 +109,7 @@ func checkFind(t *testing.T, l *log[int], model *logModel, number, oldest uint64
 }
 
 func TestTrimLetsSegmentsGo(t *testing.T) {
-	l := newLog[byte](1)
+	l := newLog[byte](1, segmentSize)
 	for range 100 {
 		l.commit(append(l.space(), make([]byte, segmentSize/4)...))
 	}
@@ -123,7 +125,7 @@ func TestTrimLetsSegmentsGo(t *testing.T) {
 
 func TestReadersSeeEachElementOnceWhileTheLogGrows(t *testing.T) {
 	const readers, records = 4, 3000
-	l := newLog[int](1)
+	l := newLog[int](1, segmentSize)
 	var running sync.WaitGroup
 	done := make(chan struct{})
 	read := func(c cursor[int]) {

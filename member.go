@@ -39,9 +39,9 @@ type member struct {
 
 	mute atomic.Pointer[Ban] // why it may not speak; may have expired
 
-	// One flush goroutine at most: it exists while flushing is true, and once the member has
-	// ended and everything is written, flushing stays true for ever.
-	flushing atomic.Bool
+	// Writing is for one goroutine at a time: a round, or the member's flush goroutine. Once the member has
+	// ended and everything is written, it is never over.
+	flushing duty
 	flushed  chan struct{} // closed by the last flush
 	wake     chan struct{} // in process: something may be new
 	ended    chan struct{} // closed by end
@@ -149,6 +149,7 @@ func (m *member) sit(s *seat, welcome *Event, history []Event) {
 			m.putLocked(&history[i])
 		}
 		m.seats = append(m.seats, s)
+		s.taken = true
 	}
 	full := m.boxSize > int64(m.srv.limits.Lag)
 	m.mu.Unlock()
@@ -175,6 +176,7 @@ func (m *member) stand(s *seat) {
 		m.markLocked()
 	}
 	m.seats = slices.DeleteFunc(m.seats, func(t *seat) bool { return t == s })
+	s.taken = false
 	m.mu.Unlock()
 }
 
@@ -272,9 +274,47 @@ func (m *member) poke() {
 		}
 		return
 	}
-	if m.flushing.CompareAndSwap(false, true) {
+	if m.flushing.take() {
 		go m.flush()
 	}
+}
+
+// take writes what is new in the seat, as far as the peer's system takes it at once. Where something else
+// is to be written first, or the peer takes less, the member's flush goroutine sees to it.
+func (m *member) take(s *seat) {
+	if m.conn == nil || m.conn.socket == nil {
+		m.poke()
+		return
+	}
+	if m.flushing.take() && (!m.writeNow(s) || !m.flushing.end()) {
+		go m.flush()
+	}
+}
+
+// writeNow writes what is new in the seat without waiting; false means that something is left, or was
+// to be written first. It is for who has set flushing.
+func (m *member) writeNow(s *seat) bool {
+	m.mu.Lock()
+	ready := s.taken && m.welcomed && len(m.box) == 0 && m.reason == nil
+	tail := s.tail()
+	if ready {
+		s.marked = tail
+	}
+	m.mu.Unlock()
+	if !ready {
+		return false
+	}
+	for s.bytes.pos() < tail {
+		span := s.bytes.span()
+		span = span[:min(int64(len(span)), tail-s.bytes.pos())]
+		n := m.conn.writeNow(span)
+		s.bytes.i += int64(n)
+		s.read(s.bytes.pos())
+		if n < len(span) {
+			return false
+		}
+	}
+	return true
 }
 
 // flush writes what the member has to receive until there is nothing left, and hangs up once the
@@ -293,9 +333,7 @@ func (m *member) flush() {
 			close(m.flushed)
 			return
 		}
-		m.flushing.Store(false)
-		// Whoever poked in between saw a flush under way and left it to this look.
-		if m.idle() && m.over() == nil || !m.flushing.CompareAndSwap(false, true) {
+		if m.flushing.end() {
 			return
 		}
 	}

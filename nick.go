@@ -165,8 +165,10 @@ func visible(r rune) bool {
 }
 
 func needsCare(r rune) bool {
-	return r < ' ' && r != '\t' || r >= 0x7f && r <= 0x9f || r == 0x2028 || r == 0x2029 ||
-		unicode.Is(unicode.Bidi_Control, r)
+	if r < 0x7f {
+		return r < ' ' && r != '\t'
+	}
+	return r <= 0x9f || r == 0x2028 || r == 0x2029 || unicode.Is(unicode.Bidi_Control, r)
 }
 
 // picture maps a control character to one that shows it.

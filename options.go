@@ -32,6 +32,10 @@ type Limits struct {
 	Filter    time.Duration // time a Filter has; 1 s
 	Linger    time.Duration // time in which a lost connection can be resumed; 30 s, negative means none
 
+	// A busy room brings what is said in it to its members in rounds, FlushMin apart at least, and at most
+	// FlushMax after the last one; 0 and 30 ms, and a negative FlushMax means at once.
+	FlushMin, FlushMax time.Duration
+
 	// Lag is how many bytes a member may be behind its room, and how many may wait for it alone;
 	// 1 MiB. Past it the member is cut off with ErrTooSlow.
 	Lag int
@@ -55,6 +59,9 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Filter, time.Second)
 	if l.Linger == 0 {
 		l.Linger = 30 * time.Second
+	}
+	if l.FlushMax == 0 {
+		l.FlushMax = 30 * time.Millisecond
 	}
 	set(&l.Lag, 1<<20)
 	return l

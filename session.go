@@ -24,6 +24,7 @@ type Conn struct {
 	front  Front
 	latest time.Time // when somebody who has not joined is given up
 	most   int       // bytes that are written at once; set before anything is
+	socket *socket   // nil if the transport can only be written to by waiting
 
 	member atomic.Pointer[member] // set by Join
 	stop   atomic.Pointer[Error]  // the server wants this connection ended
@@ -111,9 +112,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 // reported as ErrLineTooLong, after which reading can go on. Every other error is final; an Error
 // says why the server ends the connection, and a peer that has not joined is to be told by the front.
 func (c *Conn) ReadLine() ([]byte, error) {
-	c.deadline()
 	limit := c.srv.limits.LineBytes
-	skipped := 0 // bytes of an oversized line
+	skipped := 0   // bytes of an oversized line
+	waits := false // for what is not here yet
 	for scanned := 0; ; {
 		if i := bytes.IndexByte(c.buf[c.r+scanned:c.w], '\n'); i >= 0 {
 			line := c.buf[c.r : c.r+scanned+i]
@@ -133,6 +134,10 @@ func (c *Conn) ReadLine() ([]byte, error) {
 			}
 			c.consume(scanned)
 			scanned = 0
+		}
+		if !waits {
+			waits = true
+			c.deadline()
 		}
 		if err := c.fill(); err != nil {
 			if err == io.EOF && scanned > 0 && skipped == 0 && c.over() == nil {
@@ -292,6 +297,12 @@ const recordBytes = 16 << 10
 
 // write writes all of p, as long as the peer takes some of it in every Limits.Write.
 func (c *Conn) write(p []byte) error {
+	if len(p) > 0 && c.socket != nil {
+		if p = p[c.writeNow(p):]; len(p) == 0 {
+			return nil
+		}
+		defer c.unhurry()
+	}
 	for len(p) > 0 {
 		c.conn.SetWriteDeadline(time.Now().Add(c.srv.limits.Write))
 		by := c.writeBy.Load()
@@ -306,6 +317,22 @@ func (c *Conn) write(p []byte) error {
 		}
 	}
 	return nil
+}
+
+// writeNow writes as much of p as the peer's system takes at once. What is wrong with the connection
+// shows in write.
+func (c *Conn) writeNow(p []byte) int {
+	n := c.socket.write(p)
+	c.srv.stats.written(n)
+	return n
+}
+
+// unhurry takes the deadline of a write that is over away, which would hold for writeNow too.
+func (c *Conn) unhurry() {
+	c.conn.SetWriteDeadline(time.Time{})
+	if by := c.writeBy.Load(); by != 0 {
+		c.conn.SetWriteDeadline(time.Unix(0, by))
+	}
 }
 
 func writeError(err error) *Error {

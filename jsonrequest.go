@@ -1,0 +1,138 @@
+package chatroom
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"unicode/utf8"
+)
+
+// A request is a line from a program.
+type request struct {
+	Type     string `json:"type"`
+	ID       string `json:"id,omitempty"`
+	Room     string `json:"room,omitempty"`
+	Nick     string `json:"nick,omitempty"`
+	Text     string `json:"text,omitempty"`
+	Account  string `json:"account,omitempty"`
+	Password string `json:"password,omitempty"`
+	Version  int    `json:"version,omitempty"`
+
+	// Of sessions.
+	Resume  bool   `json:"resume"`
+	Session string `json:"session"`
+	Seen    []Seen `json:"seen"`
+	Private uint64 `json:"private"`
+	Before  uint64 `json:"before"`
+	After   uint64 `json:"after"`
+
+	// Of moderation.
+	Target   string   `json:"target"`
+	Reason   string   `json:"reason"`
+	Note     string   `json:"note"`
+	For      float64  `json:"for"` // seconds
+	Every    float64  `json:"every"`
+	Ref      string   `json:"ref"`
+	Seq      uint64   `json:"seq"`
+	Count    int      `json:"count"`
+	Role     roleName `json:"role"`
+	Accounts bool     `json:"accounts"`
+	Preview  bool     `json:"preview"`
+	Force    bool     `json:"force"`
+}
+
+func (r *request) command() Command {
+	return Command{
+		Verb: Verb(r.Type), ID: r.ID, Room: r.Room, Nick: r.Nick, Text: r.Text,
+		Target: r.Target, Reason: r.Reason, Note: r.Note, For: seconds(r.For), Every: seconds(r.Every),
+		Before: r.Before, After: r.After, Ref: r.Ref, Seq: r.Seq, Count: r.Count, Role: Role(r.Role),
+		Accounts: r.Accounts, Preview: r.Preview, Force: r.Force,
+	}
+}
+
+// A roleName is a Role in a request. One that is none is refused where it is used.
+type roleName Role
+
+func (r *roleName) UnmarshalText(b []byte) error {
+	role := Role(-1)
+	_ = role.UnmarshalText(b) // an unknown one leaves a Role that is none
+	*r = roleName(role)
+	return nil
+}
+
+// parseRequest reads a line; a blank one gives the zero request. With an error the request holds
+// what could be read, so that its id can be named.
+func parseRequest(line []byte) (req request, err error) {
+	if len(bytes.TrimSpace(line)) == 0 {
+		return req, nil
+	}
+	if !utf8.Valid(line) {
+		return req, &Error{Code: CodeTextInvalid, Text: "a line must be UTF-8"}
+	}
+	if req, ok := plainRequest(line); ok {
+		return req, nil
+	}
+	if err := json.Unmarshal(line, &req); err != nil {
+		if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && t.Field != "" {
+			return req, &Error{Code: CodeBadRequest, Text: "the field " + t.Field + " may not be a " + t.Value}
+		}
+		return request{}, &Error{Code: CodeBadRequest, Text: "a line must be one JSON object"}
+	}
+	if req.Type == "" {
+		return req, &Error{Code: CodeBadRequest, Text: "the field type is missing"}
+	}
+	return req, nil
+}
+
+// plainRequest reads what nearly every line is: an object of a few strings without escapes. It takes no other line, and what it takes it reads
+// as encoding/json does. The line must be UTF-8.
+func plainRequest(line []byte) (req request, ok bool) {
+	rest, ok := bytes.CutPrefix(bytes.TrimRight(line, " "), []byte("{"))
+	for more := ok; more; {
+		var key, value []byte
+		if key, rest, ok = plainString(rest, ':'); !ok {
+			return request{}, false
+		}
+		if value, rest, more = plainString(rest, ','); !more {
+			if value, rest, ok = plainString(rest, '}'); !ok || len(rest) > 0 {
+				return request{}, false
+			}
+		}
+		switch string(key) {
+		case "type":
+			req.Type = string(value)
+		case "id":
+			req.ID = string(value)
+		case "room":
+			req.Room = string(value)
+		case "nick":
+			req.Nick = string(value)
+		case "text":
+			req.Text = string(value)
+		default:
+			return request{}, false
+		}
+	}
+	return req, ok && req.Type != ""
+}
+
+// plainString reads a string, and the byte that has to follow it.
+func plainString(b []byte, then byte) (s, rest []byte, ok bool) {
+	b = bytes.TrimLeft(b, " ")
+	if len(b) == 0 || b[0] != '"' {
+		return nil, b, false
+	}
+	for i := 1; i < len(b); i++ {
+		switch {
+		case b[i] == '"':
+			rest = bytes.TrimLeft(b[i+1:], " ")
+			if len(rest) == 0 || rest[0] != then {
+				return nil, b, false
+			}
+			return b[1:i], rest[1:], true
+		case b[i] < ' ', b[i] == '\\':
+			return nil, b, false
+		}
+	}
+	return nil, b, false
+}

@@ -1,0 +1,295 @@
+package chatroom
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// The rounds of a room bring what is new in it to its members, all in one go: what was said since the
+// last round is one write to each. A calm room has a round for each event, at once. A busy one
+// keeps to a share of the time, so that the more there is to say, the more goes into a write.
+//
+// A round is a goroutine that exists only while there is something to bring.
+type rounds struct {
+	duty  duty
+	began atomic.Int64  // room.cost when the latest round began
+	full  chan struct{} // tells a round that waits that there is enough for it to begin
+
+	// Owned by the round.
+	due time.Time // when the next may begin
+}
+
+const (
+	// flushShare is how much of its time, one in so many parts, a busy room spends in rounds.
+	flushShare = 4
+	// flushCredit is how much time a calm room may spend in rounds before it counts as busy.
+	flushCredit = 50 * time.Millisecond
+	// flushFull is how many bytes of events are worth a round in any case: with more to write, the
+	// copying costs as much as the writing, and waiting saves nothing.
+	flushFull = 64 << 10
+	// flushBatch is how many members a round takes from the roster at a time.
+	flushBatch = 64
+)
+
+// deliver brings the streams up to date and lets a round bring to the members what they lack. It does not wait for that. No
+// lock may be held.
+func (r *room) deliver() {
+	for _, s := range *r.streams.Load() {
+		s.encode()
+	}
+	if r.rounds.duty.take() {
+		go r.bring()
+	} else if r.unbrought() >= flushFull {
+		select {
+		case r.rounds.full <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// unbrought returns how many bytes of events there are since the latest round began.
+func (r *room) unbrought() int64 { return r.cost.Load() - r.rounds.began.Load() }
+
+// A duty is what one goroutine at a time does, for all who want it done. Whoever wants it while it is being done
+// can rely on its being done once more.
+type duty struct{ state atomic.Int32 }
+
+// The states of a duty.
+const (
+	dutyIdle  int32 = iota
+	dutyUnder       // somebody is at it
+	dutyAgain       // and has to do it once more
+)
+
+// take reports whether the caller is the one to do it.
+func (d *duty) take() bool {
+	for {
+		switch {
+		case d.state.CompareAndSwap(dutyIdle, dutyUnder):
+			return true
+		case d.state.Load() == dutyAgain, d.state.CompareAndSwap(dutyUnder, dutyAgain):
+			return false
+		}
+	}
+}
+
+// begin says that what was wanted until now is done next.
+func (d *duty) begin() { d.state.Store(dutyUnder) }
+
+// end reports whether it is over. If not, somebody wants it done once more, by the caller.
+func (d *duty) end() bool {
+	if d.state.CompareAndSwap(dutyUnder, dutyIdle) {
+		return true
+	}
+	d.begin()
+	return false
+}
+
+// bring makes rounds until there is nothing new.
+func (r *room) bring() {
+	for over := false; !over; over = r.rounds.duty.end() {
+		r.awaitRound()
+		began := time.Now()
+		r.rounds.duty.begin()
+		r.rounds.began.Store(r.cost.Load())
+		r.round()
+		r.schedule(began, time.Now())
+		r.relieve()
+	}
+}
+
+// schedule notes when the next round may begin, after one that took from began to ended.
+func (r *room) schedule(began, ended time.Time) {
+	l := &r.srv.limits
+	due := r.rounds.due
+	if earliest := began.Add(-flushCredit); due.Before(earliest) {
+		due = earliest
+	}
+	due = due.Add(flushShare * ended.Sub(began))
+	if latest := ended.Add(l.FlushMax); due.After(latest) {
+		due = latest
+	}
+	if earliest := began.Add(l.FlushMin); due.Before(earliest) {
+		due = earliest
+	}
+	r.rounds.due = due
+}
+
+// awaitRound waits until the next round may begin.
+func (r *room) awaitRound() {
+	wait := time.Until(r.rounds.due)
+	if wait <= 0 {
+		return
+	}
+	select { // what it was told of is long gone
+	case <-r.rounds.full:
+	default:
+	}
+	if r.unbrought() >= flushFull {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.rounds.full:
+	}
+}
+
+// round looks at each member once.
+func (r *room) round() {
+	limit := int64(r.srv.limits.Lag)
+	var batch [flushBatch]*seat
+	for again := true; again; {
+		moved := r.unlisted.Load()
+		for i := 0; ; i += flushBatch {
+			r.rosterMu.Lock()
+			n := copy(batch[:], r.list[min(i, len(r.list)):])
+			r.rosterMu.Unlock()
+			for _, s := range batch[:n] {
+				s.deliver(limit)
+			}
+			if n < flushBatch {
+				break
+			}
+		}
+		again = moved != r.unlisted.Load() // and somebody may have been moved to where the round had been
+	}
+}
+
+// deliver brings what is new to the seat's member, or cuts it off if that is too much. It never waits.
+func (s *seat) deliver(limit int64) {
+	lag := s.lag()
+	if lag <= 0 {
+		return
+	}
+	if lag > limit || s.stuck() {
+		s.member.end(ErrTooSlow.(*Error))
+		return
+	}
+	if lag > limit/4 && !s.behind.Load() {
+		s.took.Store(time.Now().UnixNano())
+		if s.behind.CompareAndSwap(false, true) {
+			s.room.grace.Store(time.Now().Add(s.room.srv.limits.Write / 10).UnixNano())
+			s.room.behind.Add(1)
+		}
+	}
+	s.member.take(s)
+}
+
+// stuck reports whether a member in process that is far behind has taken nothing in Limits.Write.
+// With a connection Conn.write finds that out.
+func (s *seat) stuck() bool {
+	return s.stream == nil && s.behind.Load() && time.Now().UnixNano()-s.took.Load() > int64(s.room.srv.limits.Write)
+}
+
+// lag returns how many bytes the seat has yet to read.
+func (s *seat) lag() int64 {
+	if s.stream != nil {
+		return s.stream.log.end.Load() - max(s.pos.Load(), s.caught.Load())
+	}
+	return s.room.cost.Load() - max(s.pos.Load(), s.caught.Load())
+}
+
+// tail returns the position of the end of what the seat reads, in elements of its log.
+func (s *seat) tail() int64 {
+	if s.stream != nil {
+		return s.stream.log.end.Load()
+	}
+	return s.room.log.end.Load()
+}
+
+// read notes that the seat has read up to pos.
+func (s *seat) read(pos int64) {
+	s.pos.Store(pos)
+	if !s.behind.Load() {
+		return
+	}
+	s.took.Store(time.Now().UnixNano())
+	if s.lag() < int64(s.room.srv.limits.Lag)/8 {
+		s.caughtUp()
+	}
+}
+
+// caughtUp takes the seat off the count of those behind, and lets waiting speakers look again.
+func (s *seat) caughtUp() {
+	if !s.behind.CompareAndSwap(true, false) {
+		return
+	}
+	s.room.behind.Add(-1)
+	s.room.relieve()
+}
+
+// relieve lets speakers who wait look again.
+func (r *room) relieve() {
+	r.calmMu.Lock()
+	if r.calm != nil {
+		close(r.calm)
+		r.calm = nil
+	}
+	r.calmMu.Unlock()
+}
+
+// hurried returns for how long the speaker in s should let others catch up: for most when a lot waits for the
+// next round, at least half of the room is far behind, or its own connection is, and otherwise for what is left of the
+// grace that whoever fell behind last has. In process a member waits for itself no longer than
+// that, since the goroutine that speaks may be the one that receives.
+func (s *seat) hurried(most time.Duration) time.Duration {
+	if s.room.unbrought() > int64(s.room.srv.limits.Lag)/8 {
+		return most
+	}
+	behind, size := s.room.behind.Load(), s.room.size.Load()
+	if behind <= 0 {
+		return 0
+	}
+	if s.behind.Load() {
+		if s.stream != nil {
+			return most
+		}
+		behind--
+	}
+	if behind > 0 && 2*behind >= size {
+		return most
+	}
+	return min(most, time.Duration(s.room.grace.Load()-time.Now().UnixNano()))
+}
+
+// wait holds a speaker back while others catch up, so that a burst slows those who make it and
+// cuts off nobody who reads. For a room that lags as a whole that is Limits.Write at most: by then
+// a peer that takes nothing is cut off. For a few who lag it is a tenth of that each time one falls
+// behind.
+func (s *seat) wait(ctx context.Context) error {
+	r := s.room
+	if s.hurried(r.srv.limits.Write) <= 0 {
+		return nil
+	}
+	late := time.Now().Add(r.srv.limits.Write)
+	for {
+		d := s.hurried(time.Until(late))
+		if d <= 0 {
+			return nil
+		}
+		r.calmMu.Lock()
+		if r.calm == nil {
+			r.calm = make(chan struct{})
+		}
+		calm := r.calm
+		r.calmMu.Unlock()
+		if s.hurried(d) <= 0 {
+			return nil
+		}
+		timer := time.NewTimer(d)
+		select {
+		case <-calm:
+		case <-timer.C:
+		case <-s.member.ended:
+			timer.Stop()
+			return ErrClosed
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+		timer.Stop()
+	}
+}

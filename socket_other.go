@@ -1,0 +1,7 @@
+//go:build !unix
+
+package chatroom
+
+const canTryWrite = false
+
+func tryWrite(uintptr, []byte) int { return 0 }

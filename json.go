@@ -16,8 +16,6 @@ import (
 // JSONVersion is the version of the JSON protocol that JSONFront speaks.
 const JSONVersion = 1
 
-const wireTime = "2006-01-02T15:04:05.000Z"
-
 // JSONFront is the Front for programs: one JSON object a line, as PROTOCOL.md describes.
 type JSONFront struct{}
 

@@ -15,7 +15,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"log/slog"
 	"maps"
@@ -271,12 +270,7 @@ func (s *server) start(conn net.Conn, fronts []Front) {
 		conn.Close()
 		return
 	}
-	go func() {
-		defer s.running.Done()
-		if err := s.run(s.base, c, fronts); err != nil {
-			s.log.Debug("connection ended", "addr", conn.RemoteAddr(), "err", err)
-		}
-	}()
+	go c.run(s.base, fronts)
 }
 
 func (s *server) ServeConn(ctx context.Context, conn net.Conn, fronts ...Front) error {
@@ -285,14 +279,17 @@ func (s *server) ServeConn(ctx context.Context, conn net.Conn, fronts ...Front) 
 		conn.Close()
 		return err
 	}
-	defer s.running.Done()
 	defer context.AfterFunc(ctx, func() { c.abort(ErrClosed.(*Error)) })()
-	return s.run(ctx, c, fronts)
+	c.gone = make(chan struct{})
+	c.run(ctx, fronts)
+	<-c.gone
+	return c.result
 }
 
-// track registers a connection, for running.Done to undo.
+// track registers a connection, for Conn.conclude to undo.
 func (s *server) track(conn net.Conn) (*Conn, error) {
-	c := &Conn{srv: s, conn: conn, socket: newSocket(conn), latest: time.Now().Add(6 * s.limits.Handshake), most: math.MaxInt}
+	c := &Conn{srv: s, conn: conn, latest: time.Now().Add(6 * s.limits.Handshake), most: math.MaxInt}
+	c.socket = newSocket(c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -302,30 +299,6 @@ func (s *server) track(conn net.Conn) (*Conn, error) {
 	s.running.Add(1)
 	s.stats.accepted.Add(1)
 	return c, nil
-}
-
-// run serves a tracked connection and closes it.
-func (s *server) run(ctx context.Context, c *Conn, fronts []Front) error {
-	defer func() {
-		c.conn.Close()
-		s.mu.Lock()
-		delete(s.conns, c)
-		s.mu.Unlock()
-	}()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	if err := s.admitted(ctx, c); err != nil {
-		return err
-	}
-	watchPeer(c.conn)
-	if len(fronts) == 0 {
-		fronts = s.fronts
-	}
-	err := c.serve(ctx, fronts)
-	if errors.Is(err, ErrClosed) || errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
 }
 
 func (s *server) Join(ctx context.Context, id Identity, rooms ...string) (Client, error) {
@@ -338,6 +311,7 @@ func (s *server) Join(ctx context.Context, id Identity, rooms ...string) (Client
 		rooms = []string{s.home}
 	}
 	m := s.newMember(id)
+	m.wake = make(chan struct{}, 1)
 	if _, err := s.admit(ctx, m, rooms[0], "", nil); err != nil {
 		return nil, err
 	}

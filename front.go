@@ -7,7 +7,7 @@ import "context"
 // called from many goroutines.
 //
 // A connection is one goroutine, in Serve: it does the handshake with ReadLine or Read and Write,
-// calls Join, and then hands what it reads to Send until reading fails. From Join on, everything
+// calls Join, and then hands what it reads to Send until reading fails, best by Conn.Continue. From Join on, everything
 // that goes out comes from the member's place in the log: Serve writes nothing by itself but
 // gives answers to Reply.
 type Front interface {
@@ -17,8 +17,8 @@ type Front interface {
 	// Nothing at all (first is empty) means the peer has been silent for Limits.Sniff.
 	Detect(first []byte) Detection
 	// Serve holds the conversation and returns when it is over: the error from reading, or an
-	// Error that tells a joined peer why the server hangs up. ctx ends when Serve has returned,
-	// or with that of ServeConn; that the peer has gone shows in reading.
+	// Error that tells a joined peer why the server hangs up; or what Conn.Continue returns. ctx is
+	// that of ServeConn, or ends with the server; that the peer has gone shows in reading.
 	Serve(ctx context.Context, c *Conn) error
 }
 

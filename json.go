@@ -43,30 +43,34 @@ func (f JSONFront) Serve(ctx context.Context, c *Conn) error {
 	if err := f.join(ctx, c); err != nil {
 		return err
 	}
-	for {
-		line, err := c.ReadLine()
-		if errors.Is(err, ErrLineTooLong) {
-			c.Reply(refusal("", err))
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		req, err := parseRequest(line)
-		if err == nil && (req.Type == "" || req.Type == "pong") {
-			continue // a blank line or a pong: a sign of life
-		}
-		var e Event
-		if err == nil {
-			e, err = c.Send(ctx, req.command())
-		}
-		switch {
-		case err != nil:
-			c.Reply(refusal(req.ID, err))
-		case e.Again, e.Kind.Answer():
-			c.Reply(e)
-		}
+	return c.Continue(func() error { return f.next(ctx, c) })
+}
+
+// next takes the next line.
+func (f JSONFront) next(ctx context.Context, c *Conn) error {
+	line, err := c.ReadLine()
+	if errors.Is(err, ErrLineTooLong) {
+		c.Reply(refusal("", err))
+		return nil
 	}
+	if err != nil {
+		return err
+	}
+	req, err := parseRequest(line)
+	if err == nil && (req.Type == "" || req.Type == "pong") {
+		return nil // a blank line or a pong: a sign of life
+	}
+	var e Event
+	if err == nil {
+		e, err = c.Send(ctx, req.command())
+	}
+	switch {
+	case err != nil:
+		c.Reply(refusal(req.ID, err))
+	case e.Again, e.Kind.Answer():
+		c.Reply(e)
+	}
+	return nil
 }
 
 // maxTries is how many answers somebody gets before a front gives up.

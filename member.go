@@ -42,19 +42,19 @@ type member struct {
 	// Writing is for one goroutine at a time: a round, or the member's flush goroutine. Once the member has
 	// ended and everything is written, it is never over.
 	flushing duty
-	flushed  chan struct{} // closed by the last flush
-	wake     chan struct{} // in process: something may be new
-	ended    chan struct{} // closed by end
-	left     chan struct{} // closed once no room has it any more
+	flushed  sync.WaitGroup // until the last flush is over
+	wake     chan struct{}  // in process: something may be new
+	ended    chan struct{}  // closed by end
+	left     chan struct{}  // closed once no room has it any more
 
 	mu      sync.Mutex
 	seats   []*seat // where it reads
 	box     []op
-	boxSize int64     // what is in the box, or being written from it
-	eased   sync.Cond // the box has become smaller, or the member has ended; its L is mu
-	spare   []op      // the flush goroutine's last box, emptied
-	reason  *Error    // why it ended; nil while it has not
-	away    bool      // it is about to be told again what its session has kept for it
+	boxSize int64      // what is in the box, or being written from it
+	eased   *sync.Cond // the box has become smaller, or the member has ended; nil if nobody waits for that
+	spare   []op       // the flush goroutine's last box, emptied
+	reason  *Error     // why it ended; nil while it has not
+	away    bool       // it is about to be told again what its session has kept for it
 
 	// welcomed says that the first welcome is in the box. Until then nothing leaves it: others may
 	// speak to a member that is on its way in, and the welcome comes first.
@@ -112,7 +112,18 @@ func (m *member) answer(e *Event) {
 // easeLocked waits while a lot waits for the member alone already. m.mu must be held.
 func (m *member) easeLocked() {
 	for m.reason == nil && m.boxSize > int64(m.srv.limits.Lag)/4 {
+		if m.eased == nil {
+			m.eased = sync.NewCond(&m.mu)
+		}
 		m.eased.Wait()
+	}
+}
+
+// easedLocked lets those who wait for a smaller box look again. m.mu must be held.
+func (m *member) easedLocked() {
+	if m.eased != nil {
+		m.eased.Broadcast()
+		m.eased = nil
 	}
 }
 
@@ -216,7 +227,7 @@ func (m *member) expel(reason *Error, t *telling) bool {
 	if m.conn == nil {
 		m.unhookLocked()
 	}
-	m.eased.Broadcast()
+	m.easedLocked()
 	m.mu.Unlock()
 	close(m.ended)
 	go m.leave()
@@ -330,7 +341,7 @@ func (m *member) flush() {
 				m.end(writeError(err))
 			}
 			m.conn.hangUp(err)
-			close(m.flushed)
+			m.flushed.Done()
 			return
 		}
 		if m.flushing.end() {
@@ -376,7 +387,7 @@ func (m *member) drain() error {
 		}
 		m.mu.Lock()
 		m.boxSize -= size
-		m.eased.Broadcast()
+		m.easedLocked()
 		m.mu.Unlock()
 	}()
 

@@ -14,12 +14,10 @@ func (s *server) newMember(id Identity) *member {
 	m := &member{
 		srv: s, number: s.numbers.Add(1), ident: id, joined: time.Now(),
 		role: id.Role, base: id.Role, nick: id.Nick, keys: NickKeys(id.Nick),
-		flushed: make(chan struct{}),
-		wake:    make(chan struct{}, 1),
-		ended:   make(chan struct{}),
-		left:    make(chan struct{}),
+		ended: make(chan struct{}),
+		left:  make(chan struct{}),
 	}
-	m.eased.L = &m.mu
+	m.flushed.Add(1)
 	return m
 }
 

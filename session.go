@@ -1,7 +1,6 @@
 package chatroom
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"reflect"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -32,23 +30,26 @@ type Conn struct {
 	// Deadlines that outrank those of single reads and writes, in Unix nanoseconds; zero means none.
 	readBy, writeBy atomic.Int64
 
-	// Owned by the reader. buf[r:w] is unread. While idle buf is small; what does not fit is read
-	// into a pooled one.
-	small  [256]byte
+	// Owned by the reader. buf[r:w] is unread. With nothing unread a socket's reader holds no buffer.
 	buf    []byte
 	r, w   int
 	pooled *[]byte
 	timed  bool  // a read deadline is set
 	pinged bool  // a ping is out, with nothing read since
 	err    error // what ended reading
+
+	// Of a conversation that Continue goes on with.
+	next func() error
+	got  error // what came of await
+
+	gone   chan struct{} // closed when it is over; nil unless ServeConn waits for it
+	result error         // what ServeConn returns; set before
 }
 
 // farewellTime is how long a peer that is told to go has for closing its side.
 const farewellTime = time.Second
 
 var errEndless = &Error{Code: CodeFlooding, Text: "a line without end", Retry: RetryLater}
-
-var linePool = sync.Pool{New: func() any { return new([]byte) }}
 
 // RemoteAddr returns the peer's address.
 func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
@@ -64,220 +65,6 @@ func (c *Conn) TLS() *tls.ConnectionState {
 
 // Limits returns the server's limits.
 func (c *Conn) Limits() Limits { return c.srv.limits }
-
-// Peek returns what the peer has sent that is not consumed yet, waiting for some.
-func (c *Conn) Peek() ([]byte, error) {
-	c.deadline()
-	for c.r == c.w {
-		if err := c.fill(); err != nil {
-			return nil, err
-		}
-	}
-	return c.buf[c.r:c.w], nil
-}
-
-// PeekFor is Peek that waits no longer than d, which is more than zero: after so long a silence it
-// returns nothing and no error, and reading can go on. It is for protocols in which silence is all
-// that ends a message.
-func (c *Conn) PeekFor(d time.Duration) ([]byte, error) {
-	by := time.Now().Add(d)
-	if c.r < c.w || c.err != nil || c.member.Load() == nil && by.After(c.latest) {
-		return c.Peek()
-	}
-	c.setReadDeadline(by)
-	switch err := c.fillOnce(); {
-	case err == nil:
-		c.pinged = false
-	case errors.Is(err, os.ErrDeadlineExceeded) && c.over() == nil:
-		return nil, nil
-	default:
-		c.err = c.readError(err)
-	}
-	return c.Peek()
-}
-
-// Read reads what there is into p, for fronts that do not read lines.
-func (c *Conn) Read(p []byte) (int, error) {
-	b, err := c.Peek()
-	if err != nil {
-		return 0, err
-	}
-	n := copy(p, b)
-	c.consume(n)
-	return n, nil
-}
-
-// ReadLine returns the next line without its end, which is LF or CRLF; the last one may lack it.
-// The line is valid until the next read. A line over Limits.LineBytes is skipped whole and
-// reported as ErrLineTooLong, after which reading can go on. Every other error is final; an Error
-// says why the server ends the connection, and a peer that has not joined is to be told by the front.
-func (c *Conn) ReadLine() ([]byte, error) {
-	limit := c.srv.limits.LineBytes
-	skipped := 0   // bytes of an oversized line
-	waits := false // for what is not here yet
-	for scanned := 0; ; {
-		if i := bytes.IndexByte(c.buf[c.r+scanned:c.w], '\n'); i >= 0 {
-			line := c.buf[c.r : c.r+scanned+i]
-			c.consume(len(line) + 1)
-			if skipped+len(line) >= limit {
-				return nil, ErrLineTooLong
-			}
-			if err := c.over(); err != nil {
-				return nil, err
-			}
-			return bytes.TrimSuffix(line, []byte{'\r'}), nil
-		}
-		scanned = c.w - c.r
-		if skipped+scanned >= limit {
-			if skipped += scanned; skipped >= 8*limit {
-				return nil, errEndless
-			}
-			c.consume(scanned)
-			scanned = 0
-		}
-		if !waits {
-			waits = true
-			c.deadline()
-		}
-		if err := c.fill(); err != nil {
-			if err == io.EOF && scanned > 0 && skipped == 0 && c.over() == nil {
-				line := c.buf[c.r:c.w]
-				c.r = c.w
-				return bytes.TrimSuffix(line, []byte{'\r'}), nil
-			}
-			return nil, err
-		}
-	}
-}
-
-// consume takes n unread bytes off the buffer. The bytes stay valid until the next fill.
-func (c *Conn) consume(n int) { c.r += n }
-
-// fill reads more bytes behind those unread. An error is final.
-func (c *Conn) fill() error {
-	for c.err == nil {
-		err := c.fillOnce()
-		if err == nil {
-			c.pinged = false
-			return nil
-		}
-		c.err = c.readError(err)
-	}
-	return c.err
-}
-
-// fillOnce reads once, after making room.
-func (c *Conn) fillOnce() error {
-	if c.r == c.w {
-		// Nothing to keep: a pooled buffer goes back, unless the peer seems to have more to say.
-		if c.pooled != nil && c.w < len(c.buf) {
-			c.release()
-		}
-		c.r, c.w = 0, 0
-	}
-	if c.buf == nil {
-		c.buf = c.small[:]
-	}
-	if c.r > 0 {
-		c.w = copy(c.buf, c.buf[c.r:c.w])
-		c.r = 0
-	}
-	if c.w == len(c.buf) {
-		c.grow()
-	}
-	for {
-		n, err := c.conn.Read(c.buf[c.w:])
-		c.w += n
-		if n > 0 {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// grow moves what is unread from the small buffer to a pooled one, which holds the longest line.
-func (c *Conn) grow() {
-	p := linePool.Get().(*[]byte)
-	if n := c.srv.limits.LineBytes + len(c.small); len(*p) < n {
-		*p = make([]byte, n)
-	}
-	c.w = copy(*p, c.buf[c.r:c.w])
-	c.r, c.buf, c.pooled = 0, *p, p
-}
-
-// release gives the pooled buffer back.
-func (c *Conn) release() {
-	if c.pooled != nil {
-		linePool.Put(c.pooled)
-		c.pooled, c.buf = nil, nil
-	}
-}
-
-// readError returns what err means for the conversation; nil means to read on.
-func (c *Conn) readError(err error) error {
-	if over := c.over(); over != nil {
-		return over
-	}
-	if err == io.EOF {
-		return err
-	}
-	if !errors.Is(err, os.ErrDeadlineExceeded) {
-		return ErrConnectionLost
-	}
-	m := c.member.Load()
-	if m == nil || c.pinged {
-		return ErrTimeout
-	}
-	c.pinged = true
-	m.post(&Event{Kind: KindPing, Time: now()})
-	c.deadline()
-	return nil
-}
-
-// over returns why the server wants the connection ended, or nil.
-func (c *Conn) over() error {
-	if m := c.member.Load(); m != nil {
-		if over := m.over(); over != nil {
-			return over
-		}
-		return nil
-	}
-	if stop := c.stop.Load(); stop != nil {
-		return stop
-	}
-	return nil
-}
-
-// deadline sets the time by which the peer has to send something.
-func (c *Conn) deadline() {
-	l := &c.srv.limits
-	m := c.member.Load()
-	switch {
-	case m == nil:
-		by := time.Now().Add(l.Handshake)
-		if by.After(c.latest) {
-			by = c.latest
-		}
-		c.setReadDeadline(by)
-	case !m.pings && c.timed:
-		c.setReadDeadline(time.Time{})
-	case m.pings && c.pinged:
-		c.setReadDeadline(time.Now().Add(l.Pong))
-	case m.pings:
-		c.setReadDeadline(time.Now().Add(l.Idle))
-	}
-}
-
-// setReadDeadline sets the deadline of the next reads; one that outranks it stays.
-func (c *Conn) setReadDeadline(t time.Time) {
-	c.timed = !t.IsZero()
-	c.conn.SetReadDeadline(t)
-	if by := c.readBy.Load(); by != 0 {
-		c.conn.SetReadDeadline(time.Unix(0, by))
-	}
-}
 
 // Write sends p to a peer that has not joined yet. After Join everything goes through the member's place in
 // the log: use Reply.
@@ -481,9 +268,52 @@ func (c *Conn) Self() MemberInfo {
 	return MemberInfo{}
 }
 
-// serve runs a connection from its first byte to its last.
+// run serves a tracked connection, up to where its conversation goes on in a goroutine of its own.
+func (c *Conn) run(ctx context.Context, fronts []Front) {
+	if len(fronts) == 0 {
+		fronts = c.srv.fronts
+	}
+	err := c.srv.admitted(ctx, c)
+	if err == nil {
+		watchPeer(c.conn)
+		err = c.serve(ctx, fronts)
+	}
+	if err != errContinues {
+		c.conclude(err)
+		return
+	}
+	c.deadline()
+	if c.socket == nil {
+		c.talk()
+		return
+	}
+	go c.talk()
+}
+
+// conclude sees the peer off and closes the connection.
+func (c *Conn) conclude(err error) {
+	c.finish(err)
+	c.release()
+	c.conn.Close()
+	s := c.srv
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	if errors.Is(err, ErrClosed) || errors.Is(err, io.EOF) {
+		err = nil
+	}
+	if err != nil && c.gone == nil {
+		s.log.Debug("connection ended", "addr", c.conn.RemoteAddr(), "err", err)
+	}
+	s.running.Done()
+	if c.gone != nil {
+		c.result = err
+		close(c.gone)
+	}
+}
+
+// serve runs a connection from its first byte to the end of its front's Serve.
 func (c *Conn) serve(ctx context.Context, fronts []Front) error {
-	defer c.release()
 	if err := c.handshakeTLS(ctx); err != nil {
 		return err
 	}
@@ -496,7 +326,6 @@ func (c *Conn) serve(ctx context.Context, fronts []Front) error {
 		c.front = front
 		err = c.converse(ctx)
 	}
-	c.finish(err)
 	return err
 }
 
@@ -521,7 +350,7 @@ func (c *Conn) detectFront(fronts []Front) (f Front, err error) {
 // detect finds the front whose peer this is, by what it sends first or by its silence.
 func (c *Conn) detect(fronts []Front) (Front, error) {
 	c.setReadDeadline(time.Now().Add(c.srv.limits.Sniff))
-	for c.w < len(c.small) {
+	for c.w < mostSniffed {
 		if c.r < c.w {
 			if f := judge(fronts, c.buf[c.r:c.w], true); f != nil {
 				return f, nil
@@ -538,6 +367,9 @@ func (c *Conn) detect(fronts []Front) (Front, error) {
 	}
 	return nil, ErrNoFront
 }
+
+// mostSniffed is how many bytes a front may want to see before it says yes.
+const mostSniffed = 256
 
 // judge asks the fronts in order; nil means none says yes, or one wants to see more and patient
 // allows it.
@@ -574,7 +406,7 @@ func (c *Conn) finish(err error) {
 		err = ErrClosed
 	}
 	m.end(public(err))
-	<-m.flushed
+	m.flushed.Wait()
 	<-m.left
 	// The peer has been told to go. Reading on until it does keeps its system from throwing away
 	// what it has not read yet.

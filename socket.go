@@ -1,41 +1,52 @@
 package chatroom
 
 import (
+	"io"
 	"net"
 	"syscall"
 )
 
-// A socket writes to a connection without waiting. There is one write at a time.
+// A socket writes to a connection without waiting, and waits for something to read without holding a
+// buffer. There is one read and one write at a time.
 type socket struct {
 	raw syscall.RawConn
-	try func(fd uintptr) bool
 
-	// Of the write under way.
-	p []byte
-	n int
+	tryWrite func(fd uintptr) bool
+	p        []byte // of the write under way
+	n        int
+
+	tryRead func(fd uintptr) bool
+	err     error // of the read under way
 }
 
-// newSocket returns nil if conn cannot be written to that way. Only the types of package net are: what embeds
-// one may do more in its Write.
-func newSocket(conn net.Conn) *socket {
-	var c syscall.Conn
-	switch conn := conn.(type) {
+// newSocket returns nil if c is on a transport that cannot be used that way. Only the types of package net can: what embeds
+// one may do more in its Read and Write.
+func newSocket(c *Conn) *socket {
+	var sys syscall.Conn
+	switch conn := c.conn.(type) {
 	case *net.TCPConn:
-		c = conn
+		sys = conn
 	case *net.UnixConn:
-		c = conn
+		sys = conn
 	}
-	if c == nil || !canTryWrite {
+	if sys == nil || !rawSockets {
 		return nil
 	}
-	raw, err := c.SyscallConn()
+	raw, err := sys.SyscallConn()
 	if err != nil {
 		return nil
 	}
 	s := &socket{raw: raw}
-	s.try = func(fd uintptr) bool {
-		s.n = tryWrite(fd, s.p)
+	s.tryWrite = func(fd uintptr) bool {
+		s.n = writeNow(fd, s.p)
 		return true // whatever came of it: there is no waiting
+	}
+	s.tryRead = func(fd uintptr) (done bool) {
+		c.grow()
+		if c.w, s.err, done = readNow(fd, c.buf); !done {
+			c.release()
+		}
+		return done
 	}
 	return s
 }
@@ -43,7 +54,23 @@ func newSocket(conn net.Conn) *socket {
 // write writes as much of p as the system takes at once, and returns how much that was.
 func (s *socket) write(p []byte) int {
 	s.p, s.n = p, 0
-	_ = s.raw.Write(s.try) // once the connection is closed nothing is written
+	_ = s.raw.Write(s.tryWrite) // once the connection is closed nothing is written
 	s.p = nil
 	return s.n
+}
+
+// read waits for something to read and reads it into the connection's buffer, of which nothing may be unread.
+func (s *socket) read() error {
+	if err := s.raw.Read(s.tryRead); err != nil {
+		return err
+	}
+	return s.err
+}
+
+// atEnd returns what reading n bytes without an error means.
+func atEnd(n int) error {
+	if n == 0 {
+		return io.EOF
+	}
+	return nil
 }

@@ -2,6 +2,8 @@
 
 package chatroom
 
-const canTryWrite = false
+const rawSockets = false
 
-func tryWrite(uintptr, []byte) int { return 0 }
+func writeNow(uintptr, []byte) int { return 0 }
+
+func readNow(uintptr, []byte) (int, error, bool) { return 0, nil, true }

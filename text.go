@@ -32,17 +32,20 @@ func (f TextFront) Serve(ctx context.Context, c *Conn) error {
 	if err := t.join(ctx); err != nil {
 		return err
 	}
-	for {
-		line, err := t.in.read(c)
-		if errors.Is(err, ErrLineTooLong) {
-			t.refuse(err)
-			continue
-		}
-		if err != nil {
-			return err
-		}
+	return c.Continue(func() error { return t.next(ctx) })
+}
+
+// next takes the next line.
+func (t *typist) next(ctx context.Context) error {
+	line, err := t.in.read(t.c)
+	if errors.Is(err, ErrLineTooLong) {
+		t.refuse(err)
+		return nil
+	}
+	if err == nil {
 		t.take(ctx, line)
 	}
+	return err
 }
 
 // A typist is somebody at a keyboard, and the room that plain lines go to.

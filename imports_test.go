@@ -18,7 +18,7 @@ const module = "example.com/chatroom"
 // Imports run one way: examples may import adapters; both, client, chatroomtest and filters may import the root package,
 // it may import internal ones, and those the standard library. The root package, filters and the internal ones
 // may import golang.org/x/text and golang.org/x/time/rate too, as may adapters. What needs more than that has a go.mod
-// of its own, and nothing else has.
+// of its own, and nothing else has. internal/bench is a program, and imports what an example does.
 func TestImportsRunOneWay(t *testing.T) {
 	imports, modules := importsUnder(t, ".")
 	if len(imports[module]) == 0 {
@@ -71,6 +71,8 @@ func TestWhatMayBeImported(t *testing.T) {
 		{module + "/internal/x", "net", true},
 		{module + "/internal/x", "golang.org/x/text/unicode/norm", true},
 		{module + "/internal/x", "golang.org/x/term", false},
+		{module + "/internal/bench", module, true},
+		{module + "/internal/bench", "golang.org/x/text/unicode/norm", false},
 		{module + "/client", module, true},
 		{module + "/client", "golang.org/x/text/width", false},
 		{module + "/client", module + "/chatroomtest", false},
@@ -116,8 +118,12 @@ func mayImport(pkg, imported string) bool {
 	return false
 }
 
-// layer returns the first folder of a package's path: "" for the root package.
+// layer returns the first folder of a package's path: "" for the root package, and "examples" for the one program that is not
+// there.
 func layer(pkg string) string {
+	if pkg == module+"/internal/bench" {
+		return "examples"
+	}
 	first, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(pkg, module), "/"), "/")
 	return first
 }

@@ -1,0 +1,170 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	if name := os.Getenv(serverVariable); name != "" {
+		if err := serveChild(name, os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", name, err)
+			os.Exit(1)
+		}
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+// A bench is what one run is to do.
+type bench struct {
+	chosen   *regexp.Regexp
+	servers  []string // empty means those of each scenario
+	reps     int
+	short    bool
+	markdown bool
+	procs    int
+	profiles struct{ cpu, mem, mutex string } // directories
+
+	ctx context.Context
+	log io.Writer // progress
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	b := &bench{ctx: ctx, log: stderr}
+	if err := b.parse(args, stderr); err != nil {
+		return err
+	}
+	if err := raiseFileLimit(); err != nil {
+		return fmt.Errorf("raise the limit of open files: %w", err)
+	}
+	fmt.Fprintf(stdout, "%s\n", machine(b.procs))
+	for _, s := range scenarios {
+		results, err := b.runScenario(s)
+		if len(results) > 0 {
+			fmt.Fprintln(stdout)
+			s.print(stdout, results, b.markdown)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) parse(args []string, stderr io.Writer) error {
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	var names []string
+	for _, s := range scenarios {
+		for _, v := range s.variants {
+			names = append(names, s.name+"/"+v.label)
+		}
+	}
+	chosen := f.String("run", "", "a regular `expression` for what to run, out of\n"+strings.Join(names, " "))
+	servers := f.String("servers", "", "a comma-separated `list` of servers; without it, those that a scenario is about")
+	f.IntVar(&b.reps, "reps", 3, "how many times each is measured; the median counts")
+	f.BoolVar(&b.short, "short", false, "a quick look: a quarter of the time, and once unless -reps is given")
+	f.BoolVar(&b.markdown, "md", false, "write the tables in Markdown")
+	f.IntVar(&b.procs, "procs", runtime.NumCPU(), "GOMAXPROCS of the servers")
+	f.StringVar(&b.profiles.cpu, "cpuprofile", "", "a `directory` for CPU profiles of the servers while they were measured")
+	f.StringVar(&b.profiles.mem, "memprofile", "", "a `directory` for profiles of what they allocated until then; those before the measuring end in .base")
+	f.StringVar(&b.profiles.mutex, "mutexprofile", "", "a `directory` for profiles of their contended mutexes")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	var err error
+	if b.chosen, err = regexp.Compile(*chosen); err != nil {
+		return err
+	}
+	if *servers != "" {
+		b.servers = strings.Split(*servers, ",")
+	}
+	for _, name := range b.servers {
+		if _, ok := kindNamed(name); !ok {
+			return fmt.Errorf("no server is called %s", name)
+		}
+	}
+	given := false
+	f.Visit(func(f *flag.Flag) { given = given || f.Name == "reps" })
+	if b.short && !given {
+		b.reps = 1
+	}
+	return b.makeDirectories()
+}
+
+func (b *bench) makeDirectories() error {
+	for _, dir := range []string{b.profiles.cpu, b.profiles.mem, b.profiles.mutex} {
+		if dir == "" {
+			continue
+		}
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runScenario measures what was chosen of a scenario. The servers take turns, so that what happens to the machine meanwhile
+// happens to all of them.
+func (b *bench) runScenario(s *scenario) (results, error) {
+	results := make(results)
+	for rep := range b.reps {
+		for _, v := range s.variants {
+			if !b.chosen.MatchString(s.name + "/" + v.label) {
+				continue
+			}
+			for _, k := range kinds {
+				if !b.takesPart(s, k.name) {
+					continue
+				}
+				t := &trial{bench: b, kind: k, variant: v, name: fmt.Sprintf("%s-%s-%s-%d", s.name, v.label, k.name, rep+1)}
+				m, err := t.run(s)
+				if err != nil {
+					return results, fmt.Errorf("%s: %w", t.name, err)
+				}
+				key := cell{v.label, k.name}
+				results[key] = append(results[key], m)
+			}
+		}
+	}
+	return results, nil
+}
+
+func (b *bench) takesPart(s *scenario, name string) bool {
+	return slices.Contains(s.servers, name) && (len(b.servers) == 0 || slices.Contains(b.servers, name))
+}
+
+// machine says what the numbers were measured on.
+func machine(procs int) string {
+	model := "unknown processor"
+	info, _ := os.ReadFile("/proc/cpuinfo") // then it stays unknown
+	for line := range strings.Lines(string(info)) {
+		if key, value, _ := strings.Cut(line, ":"); strings.TrimSpace(key) == "model name" {
+			model = strings.TrimSpace(value)
+			break
+		}
+	}
+	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	return fmt.Sprintf("%s, %s/%s, Linux %s, %d processors (%s), GOMAXPROCS=%d for each server, %s",
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, strings.TrimSpace(string(kernel)), runtime.NumCPU(), model, procs,
+		time.Now().UTC().Format("2006-01-02 15:04 MST"))
+}

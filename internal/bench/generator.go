@@ -28,8 +28,9 @@ type generator struct {
 
 	joined    int
 	senders   []*sender
-	heard     int64 // when anything was read last, since began
+	heard     int64 // when anybody was last told something that is no message, since began
 	delivered uint64
+	received  uint64 // bytes
 	faults    faults
 	err       error // what ended a connection of the generator's, rather than the server's doing
 
@@ -70,28 +71,48 @@ const arriving = 64
 
 // join brings n more members in, and returns once each has been welcomed.
 func (g *generator) join(n int) error {
-	want := len(g.conns) + n
-	return g.until(2*time.Minute, "join", func() bool {
-		for len(g.conns) < want && len(g.conns)-g.joined < arriving && g.err == nil {
-			g.err = g.arrive()
+	want, dialing := g.joined+n, 0
+	type dialed struct {
+		conn *conn
+		err  error
+	}
+	arrivals := make(chan dialed, arriving)
+	defer func() {
+		for ; dialing > 0; dialing-- {
+			if d := <-arrivals; d.err == nil {
+				syscall.Close(d.conn.fd)
+			}
+		}
+	}()
+	return g.until(5*time.Minute, "join", func() bool {
+		for len(g.conns)+dialing < want && len(g.conns)+dialing-g.joined < arriving {
+			go func() { // as a TLS handshake waits for the server
+				c, err := dial(g.addr, g.kind.tls)
+				arrivals <- dialed{c, err}
+			}()
+			dialing++
+		}
+		for ; len(arrivals) > 0; dialing-- {
+			if d := <-arrivals; d.err != nil {
+				g.err = d.err
+			} else {
+				g.admit(d.conn)
+			}
 		}
 		return g.joined == want
 	})
 }
 
-func (g *generator) arrive() error {
-	c, err := dial(g.addr, g.kind.tls)
-	if err != nil {
-		return err
-	}
+// admit makes c one of the generator's connections and asks to join.
+func (g *generator) admit(c *conn) {
 	number := len(g.conns)
 	g.conns = append(g.conns, c)
 	event := syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(number)}
 	if err := syscall.EpollCtl(g.epoll, syscall.EPOLL_CTL_ADD, c.fd, &event); err != nil {
-		return os.NewSyscallError("epoll_ctl", err)
+		g.err = os.NewSyscallError("epoll_ctl", err)
+		return
 	}
-	_, err = c.io.Write(g.kind.wire.joinLine(nick(number)))
-	return err
+	_, g.err = c.io.Write(g.kind.wire.joinLine(nick(number)))
 }
 
 // until reads until done, for limit at most.
@@ -104,7 +125,7 @@ func (g *generator) until(limit time.Duration, what string, done func() bool) er
 		if time.Now().After(late) {
 			return fmt.Errorf("%s: not done after %v; %d of %d have joined; faults: %v", what, limit, g.joined, len(g.conns), g.faults)
 		}
-		g.poll(5 * time.Millisecond)
+		g.poll(time.Millisecond)
 	}
 	return g.err
 }
@@ -166,11 +187,12 @@ func (g *generator) read(c *conn) {
 			g.lose(c)
 			return
 		}
+		g.received += uint64(n)
 		now := g.now()
 		if g.measuring {
 			g.pause = max(g.pause, now-max(c.heard, g.since))
 		}
-		c.heard, g.heard = now, now
+		c.heard = now
 		b := g.buf[:kept+n]
 		whole := g.take(c, b, now)
 		c.left = append(c.left[:0], b[whole:]...)
@@ -210,7 +232,7 @@ func (g *generator) take(c *conn, b []byte, now int64) int {
 		begin += n
 		text, ok := w.message(line)
 		if !ok {
-			g.takeOther(c, line)
+			g.takeOther(c, line, now)
 			continue
 		}
 		p, ok := parsePayload(text)
@@ -229,16 +251,18 @@ func (g *generator) take(c *conn, b []byte, now int64) int {
 }
 
 // takeOther takes a line that is no message.
-func (g *generator) takeOther(c *conn, line []byte) {
+func (g *generator) takeOther(c *conn, line []byte, now int64) {
 	w := g.kind.wire
-	switch {
-	case !c.joined && w.isWelcome(line):
-		c.joined = true
-		g.joined++
-	case w.isPing(line):
+	if w.isPing(line) {
 		if _, err := c.io.Write([]byte(w.pong)); err != nil {
 			g.lose(c)
 		}
+		return
+	}
+	g.heard = now
+	if !c.joined && w.isWelcome(line) {
+		c.joined = true
+		g.joined++
 	}
 }
 

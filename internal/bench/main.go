@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -56,18 +57,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := raiseFileLimit(); err != nil {
 		return fmt.Errorf("raise the limit of open files: %w", err)
 	}
-	fmt.Fprintf(stdout, "%s\n", machine(b.procs))
+	fmt.Fprintln(stdout, machine(b.procs))
+	var failed error
 	for _, s := range scenarios {
 		results, err := b.runScenario(s)
 		if len(results) > 0 {
-			fmt.Fprintln(stdout)
 			s.print(stdout, results, b.markdown)
 		}
-		if err != nil {
-			return err
-		}
+		failed = errors.Join(failed, err)
 	}
-	return nil
+	return failed
 }
 
 func (b *bench) parse(args []string, stderr io.Writer) error {
@@ -124,9 +123,9 @@ func (b *bench) makeDirectories() error {
 }
 
 // runScenario measures what was chosen of a scenario. The servers take turns, so that what happens to the machine meanwhile
-// happens to all of them.
-func (b *bench) runScenario(s *scenario) (results, error) {
-	results := make(results)
+// happens to all of them. A trial that fails is left out.
+func (b *bench) runScenario(s *scenario) (results results, failed error) {
+	results = make(map[cell][]measured)
 	for rep := range b.reps {
 		for _, v := range s.variants {
 			if !b.chosen.MatchString(s.name + "/" + v.label) {
@@ -138,15 +137,19 @@ func (b *bench) runScenario(s *scenario) (results, error) {
 				}
 				t := &trial{bench: b, kind: k, variant: v, name: fmt.Sprintf("%s-%s-%s-%d", s.name, v.label, k.name, rep+1)}
 				m, err := t.run(s)
+				if b.ctx.Err() != nil {
+					return results, b.ctx.Err()
+				}
 				if err != nil {
-					return results, fmt.Errorf("%s: %w", t.name, err)
+					failed = errors.Join(failed, fmt.Errorf("%s: %w", t.name, err))
+					continue
 				}
 				key := cell{v.label, k.name}
 				results[key] = append(results[key], m)
 			}
 		}
 	}
-	return results, nil
+	return results, failed
 }
 
 func (b *bench) takesPart(s *scenario, name string) bool {

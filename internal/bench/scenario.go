@@ -34,6 +34,7 @@ type metric int
 const (
 	deliveries   metric = iota // a second
 	cpu                        // ns a delivery
+	size                       // bytes a delivery
 	generatorCPU               // ns a delivery
 	p50                        // ns
 	p99
@@ -174,6 +175,7 @@ var scenarios = []*scenario{
 var talkColumns = []column{
 	{"deliveries/s", deliveries, plain},
 	{"CPU µs/delivery", cpu, micros},
+	{"bytes/delivery", size, plain},
 	{"p50 ms", p50, millis},
 	{"p99 ms", p99, millis},
 	{"p999 ms", p999, millis},

@@ -18,18 +18,22 @@ type results map[cell][]measured
 
 // value returns the median of what was measured.
 func (r results) value(variant, server string, m metric) (float64, bool) {
-	var all []float64
-	for _, one := range r[cell{variant, server}] {
-		all = append(all, one.values[m])
-	}
+	all := r.sorted(variant, server, m)
 	if len(all) == 0 {
 		return 0, false
 	}
-	slices.Sort(all)
 	if n := len(all); n%2 == 0 {
 		return (all[n/2-1] + all[n/2]) / 2, true
 	}
 	return all[len(all)/2], true
+}
+
+func (r results) sorted(variant, server string, m metric) (all []float64) {
+	for _, one := range r[cell{variant, server}] {
+		all = append(all, one.values[m])
+	}
+	slices.Sort(all)
+	return all
 }
 
 // A column shows a metric.
@@ -116,7 +120,11 @@ func (s *scenario) print(w io.Writer, r results, markdown bool) {
 			}
 		}
 	}
-	fmt.Fprintf(w, "%s: %s\n\n", s.name, s.about)
+	if markdown {
+		fmt.Fprintf(w, "\n### %s\n\n%s.\n\n", s.name, s.about)
+	} else {
+		fmt.Fprintf(w, "\n%s: %s\n\n", s.name, s.about)
+	}
 	printTable(w, rows, markdown)
 	rows = [][]string{{"target", "measured", "bound", ""}}
 	for _, t := range s.targets {
@@ -134,7 +142,11 @@ func (s *scenario) row(r results, variant, server string) []string {
 	row := []string{variant, server}
 	for _, c := range s.columns {
 		v, _ := r.value(variant, server, c.metric)
-		row = append(row, c.format(v))
+		text := c.format(v)
+		if all := r.sorted(variant, server, c.metric); c.metric == cpu && len(all) > 1 {
+			text += fmt.Sprintf(" (%s to %s)", c.format(all[0]), c.format(all[len(all)-1]))
+		}
+		row = append(row, text)
 	}
 	var all faults
 	for _, m := range r[cell{variant, server}] {

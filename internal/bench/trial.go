@@ -133,7 +133,7 @@ func (t *trial) watch(m *measured, f func() error) error {
 	if err != nil {
 		return err
 	}
-	began, delivered := time.Now(), t.gen.delivered
+	began, delivered, received := time.Now(), t.gen.delivered, t.gen.received
 	t.gen.measure()
 	if err := f(); err != nil {
 		return err
@@ -152,6 +152,7 @@ func (t *trial) watch(m *measured, f func() error) error {
 	v := &m.values
 	v[deliveries] = rate
 	v[cpu] = float64(last.CPU-first.CPU) / last.At.Sub(first.At).Seconds() / rate
+	v[size] = float64(t.gen.received-received) / n
 	v[generatorCPU] = float64(ownEnd-own) / n
 	v[p50] = float64(t.gen.delays.quantile(0.5))
 	v[p99] = float64(t.gen.delays.quantile(0.99))

@@ -44,13 +44,28 @@ func (w *wire) isWelcome(line []byte) bool { return bytes.Contains(line, []byte(
 
 func (w *wire) joinLine(nick string) []byte { return fmt.Appendf(nil, w.join, nick) }
 
+// How a busy room's line of JSON that tells of a message begins before the payload, and how it ends behind it.
+var jsonBefore, jsonAfter = jsonMessage()
+
+func jsonMessage() (before, after string) {
+	text := string(payload{}.append(nil))
+	line, err := json.Marshal(chatroom.Event{
+		Kind: chatroom.KindMessage, Seq: 100_000, Room: "lobby", From: nick(0), Member: 1, Text: text, Time: time.Unix(0, 0),
+	})
+	if err != nil {
+		panic(err) // nothing in it can fail
+	}
+	before, after, _ = strings.Cut(string(line), text)
+	return before, after + "\n"
+}
+
 // jsonWire has no ids in its commands: whoever speaks recognises its own messages by what they say.
 var jsonWire = wire{
 	join:    `{"type":"join","nick":"%s"}` + "\n",
 	welcome: `"type":"welcome"`,
 	say:     `{"type":"say","text":"%s"}` + "\n",
 	head:    `{"type":"message"`,
-	tail:    len(`","time":"2006-01-02T15:04:05.000Z"}` + "\n"),
+	tail:    len(jsonAfter),
 	ping:    `{"type":"ping"`,
 	pong:    `{"type":"pong"}` + "\n",
 }
@@ -61,28 +76,16 @@ var textWire = wire{
 	say:     "%s\n",
 	head:    "<",
 	headAt:  len("15:04 "),
-	tail:    1,
+	tail:    len("\n"),
 }
 
-// floorWire delivers as it was sent, and is sent lines as long as those in which a chatroom's JSON tells of a message.
+// floorWire's lines come back as they were sent, so they are as long as those in which a chatroom's JSON tells of a message.
 var floorWire = wire{
 	join:    "join %s\n",
 	welcome: "welcome ",
-	say:     strings.Repeat("-", jsonMessageBytes()-payloadBytes-1) + "%s\n",
+	say:     strings.Repeat("-", len(jsonBefore)+len(jsonAfter)-1) + "%s\n",
 	head:    "----",
-	tail:    1,
-}
-
-// jsonMessageBytes is how long the line is in which a busy room's members are told of a message.
-func jsonMessageBytes() int {
-	line, err := json.Marshal(chatroom.Event{
-		Kind: chatroom.KindMessage, Seq: 100_000, Room: "lobby", From: nick(0), Member: 1,
-		Text: string(payload{}.append(nil)), Time: time.Unix(0, 0),
-	})
-	if err != nil {
-		panic(err) // nothing in it can fail
-	}
-	return len(line) + 1
+	tail:    len("\n"),
 }
 
 // nick names the i-th member.

@@ -68,17 +68,14 @@ func (f *floor) serve(c net.Conn) {
 	if err != nil || !ok {
 		return
 	}
-	if _, err := fmt.Fprintf(c, "welcome %s", nick); err != nil {
-		return
-	}
-	f.room.add(c)
+	f.room.add(c) // whoever has been welcomed misses nothing
 	f.count(1)
-	for {
-		lines, err := readLines(r)
-		if err != nil {
-			break
+	_, err = fmt.Fprintf(c, "welcome %s", nick)
+	for err == nil {
+		var lines []byte
+		if lines, err = readLines(r); err == nil {
+			f.room.say(lines)
 		}
-		f.room.say(lines)
 	}
 	f.count(-1)
 	f.room.remove(c)

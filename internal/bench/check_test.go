@@ -84,6 +84,20 @@ func checked(k kind, stream string, chunk int) faults {
 	return g.faults
 }
 
+func TestMembersHaveToAgreeOnTheOrder(t *testing.T) {
+	k := kinds[0]
+	g := &generator{kind: k, conns: []*conn{{}, {}, {}}}
+	for i, stream := range []string{"aAbB", "aAbB", "AabB"} {
+		for _, letter := range []byte(stream) {
+			line := delivered(k, letter)
+			g.take(g.conns[i], line, 0)
+		}
+	}
+	if n := g.differing(); n != 1 || g.faults != (faults{}) {
+		t.Errorf("%d differ; %v", n, g.faults)
+	}
+}
+
 // delivered is a message as that kind of server delivers it.
 func delivered(k kind, letter byte) []byte {
 	p := payload{sender: 0, count: uint32(letter-'a') + 1}
@@ -167,17 +181,8 @@ func TestEveryServerDeliversEverythingInOrder(t *testing.T) {
 // converse lets some members of a server in this process talk for a while and returns what was wrong.
 func converse(t *testing.T, k kind, members, talking int) faults {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := k.served(l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.close()
-	defer l.Close()
-	g, err := newGenerator(context.Background(), k, l.Addr().String())
+	h, addr := serveKind(t, k)
+	g, err := newGenerator(context.Background(), k, addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,6 +31,7 @@ type generator struct {
 	heard     int64 // when anybody was last told something that is no message, since began
 	delivered uint64
 	received  uint64 // bytes
+	reads     uint64
 	faults    faults
 	err       error // what ended a connection of the generator's, rather than the server's doing
 
@@ -84,7 +85,7 @@ func (g *generator) join(n int) error {
 			}
 		}
 	}()
-	return g.until(5*time.Minute, "join", func() bool {
+	return g.until(10*time.Minute, "join", func() bool {
 		for len(g.conns)+dialing < want && len(g.conns)+dialing-g.joined < arriving {
 			go func() { // as a TLS handshake waits for the server
 				c, err := dial(g.addr, g.kind.tls)
@@ -188,6 +189,7 @@ func (g *generator) read(c *conn) {
 			return
 		}
 		g.received += uint64(n)
+		g.reads++
 		now := g.now()
 		if g.measuring {
 			g.pause = max(g.pause, now-max(c.heard, g.since))

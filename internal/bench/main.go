@@ -59,12 +59,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	fmt.Fprintln(stdout, machine(b.procs))
 	var failed error
+	found := false
 	for _, s := range scenarios {
 		results, err := b.runScenario(s)
 		if len(results) > 0 {
 			s.print(stdout, results, b.markdown)
+			found = true
 		}
 		failed = errors.Join(failed, err)
+	}
+	if !found && failed == nil {
+		return errors.New("there is nothing of that name to run")
 	}
 	return failed
 }
@@ -89,6 +94,9 @@ func (b *bench) parse(args []string, stderr io.Writer) error {
 	f.StringVar(&b.profiles.mutex, "mutexprofile", "", "a `directory` for profiles of their contended mutexes")
 	if err := f.Parse(args); err != nil {
 		return err
+	}
+	if f.NArg() > 0 {
+		return fmt.Errorf("%q: flags are all there is", f.Args())
 	}
 	var err error
 	if b.chosen, err = regexp.Compile(*chosen); err != nil {

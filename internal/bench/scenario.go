@@ -35,6 +35,7 @@ const (
 	deliveries   metric = iota // a second
 	cpu                        // ns a delivery
 	size                       // bytes a delivery
+	batched                    // deliveries a read
 	generatorCPU               // ns a delivery
 	p50                        // ns
 	p99
@@ -176,6 +177,7 @@ var talkColumns = []column{
 	{"deliveries/s", deliveries, plain},
 	{"CPU µs/delivery", cpu, micros},
 	{"bytes/delivery", size, plain},
+	{"deliveries/read", batched, tenths},
 	{"p50 ms", p50, millis},
 	{"p99 ms", p99, millis},
 	{"p999 ms", p999, millis},

@@ -89,12 +89,18 @@ func (g *generator) finish() error {
 		g.faults.incomplete = g.incomplete()
 		return g.faults.incomplete == 0 || g.now() > end
 	})
+	g.faults.differing = g.differing()
+	return err
+}
+
+// differing counts members who have not received what the first one has in the order in which that one has.
+func (g *generator) differing() (n int) {
 	for _, c := range g.conns {
-		if first := g.conns[0]; !c.stuck && !c.gone && c.check.order != first.check.order {
-			g.faults.differing++
+		if !c.stuck && !c.gone && c.check.order != g.conns[0].check.order {
+			n++
 		}
 	}
-	return err
+	return n
 }
 
 // incomplete counts members who have not received everything.

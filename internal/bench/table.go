@@ -44,6 +44,7 @@ type column struct {
 }
 
 func plain(v float64) string     { return thousands(fmt.Sprintf("%.0f", v)) }
+func tenths(v float64) string    { return fmt.Sprintf("%.1f", v) }
 func micros(v float64) string    { return fmt.Sprintf("%.3f", v/1e3) }
 func millis(v float64) string    { return fmt.Sprintf("%.1f", v/1e6) }
 func kibibytes(v float64) string { return fmt.Sprintf("%.2f", v/(1<<10)) }

@@ -122,8 +122,8 @@ func (t *trial) begin(n int) (hush func() error) {
 	}
 }
 
-// watch measures what happens during f. CPU time is taken by the server's own clock and deliveries by ours, so each is divided by its own
-// time.
+// watch measures what happens during f. The server's CPU time is for the time between its samples, and deliveries for the time
+// between ours, so what is compared is the two rates.
 func (t *trial) watch(m *measured, f func() error) error {
 	first, err := t.ask(request{Begin: t.files()})
 	if err != nil {
@@ -133,13 +133,16 @@ func (t *trial) watch(m *measured, f func() error) error {
 	if err != nil {
 		return err
 	}
-	began, delivered, received := time.Now(), t.gen.delivered, t.gen.received
+	began, delivered, received, reads := time.Now(), t.gen.delivered, t.gen.received, t.gen.reads
 	t.gen.measure()
 	if err := f(); err != nil {
 		return err
 	}
 	t.gen.measured()
 	took, n := time.Since(began), float64(t.gen.delivered-delivered)
+	if n == 0 {
+		return errors.New("nothing was delivered")
+	}
 	ownEnd, err := processTime()
 	if err != nil {
 		return err
@@ -153,6 +156,7 @@ func (t *trial) watch(m *measured, f func() error) error {
 	v[deliveries] = rate
 	v[cpu] = float64(last.CPU-first.CPU) / last.At.Sub(first.At).Seconds() / rate
 	v[size] = float64(t.gen.received-received) / n
+	v[batched] = n / float64(t.gen.reads-reads)
 	v[generatorCPU] = float64(ownEnd-own) / n
 	v[p50] = float64(t.gen.delays.quantile(0.5))
 	v[p99] = float64(t.gen.delays.quantile(0.99))

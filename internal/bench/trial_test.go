@@ -4,7 +4,11 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -36,27 +40,81 @@ func try(t *testing.T, scenario, server string, v variant) measured {
 }
 
 func TestTalkIsMeasured(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		server string
-		rate   int
-	}{{"ours-json", 0}, {"ours-tls", 200}, {"floor-batch", 0}, {"floor-batch", 200}} {
-		v := try(t, "saturated", tt.server, variant{members: 10, rate: tt.rate, warm: 20 * time.Millisecond, window: 100 * time.Millisecond}).values
-		if v[cpu] <= 0 || v[generatorCPU] <= 0 || v[size] < payloadBytes || v[rss] < 1<<20 {
-			t.Errorf("%v: %v", tt, v)
+	for _, server := range []string{"ours-json", "ours-tls", "floor-batch"} {
+		for _, rate := range []int{0, 200} {
+			t.Run(fmt.Sprintf("%s/%d", server, rate), func(t *testing.T) {
+				t.Parallel()
+				v := try(t, "saturated", server, variant{members: 10, rate: rate, warm: 20 * time.Millisecond, window: 500 * time.Millisecond}).values
+				if v[deliveries] <= 0 || v[cpu] <= 0 || v[generatorCPU] <= 0 || v[size] < payloadBytes || v[rss] < 1<<20 {
+					t.Error(v)
+				}
+				if v[p50] <= 0 || v[p99] < v[p50] || v[p999] < v[p99] {
+					t.Errorf("delays %v %v %v", v[p50], v[p99], v[p999])
+				}
+			})
 		}
-		if v[p50] <= 0 || v[p99] < v[p50] || v[p999] < v[p99] {
-			t.Errorf("%v: delays %v %v %v", tt, v[p50], v[p99], v[p999])
+	}
+}
+
+func TestProfilesAreWritten(t *testing.T) {
+	dir := t.TempDir()
+	var out, log strings.Builder
+	args := []string{"-short", "-run", "^saturated/10$", "-servers", "ours-text", "-cpuprofile", dir, "-memprofile", dir, "-mutexprofile", dir}
+	if err := run(t.Context(), args, &out, &log); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{".cpu", ".mem.base", ".mem", ".mutex"} {
+		if b, err := os.ReadFile(filepath.Join(dir, "saturated-10-ours-text-1"+suffix)); err != nil || len(b) == 0 {
+			t.Errorf("%s: %d bytes, %v", suffix, len(b), err)
 		}
-		if want := float64(10 * tt.rate); tt.rate > 0 && (v[deliveries] < want/2 || v[deliveries] > 2*want) {
-			t.Errorf("%v: %.0f deliveries/s, want about %.0f", tt, v[deliveries], want)
+	}
+	if rows := strings.Count(out.String(), "ours-text"); rows != 1 {
+		t.Errorf("%d rows:\n%s", rows, out.String())
+	}
+}
+
+func TestWhatDoesNotExistIsNotRun(t *testing.T) {
+	for _, args := range [][]string{{"-run", "saturated/11$"}, {"-run", "joins", "-servers", "floor-write"}, {"-servers", "ours"}, {"-run", "("}, {"-x"}, {"x"}} {
+		if err := run(t.Context(), args, io.Discard, io.Discard); err == nil {
+			t.Errorf("%q: no error", args)
 		}
+	}
+}
+
+func TestPacedSendersTakeTurnsAndNeverHurry(t *testing.T) {
+	k, _ := kindNamed("floor-write")
+	_, addr := serveKind(t, k)
+	g, err := newGenerator(t.Context(), k, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.close()
+	if err := g.join(3); err != nil {
+		t.Fatal(err)
+	}
+	g.appoint(2, 0)
+	const every, messages = 5 * time.Millisecond, 21
+	ctx, cancel := context.WithCancel(t.Context())
+	began := time.Now()
+	paced := make(chan error, 1)
+	go func() { paced <- g.pace(ctx, every) }()
+	err = g.until(time.Minute, "hear them", func() bool { return g.delivered >= 3*messages })
+	took := time.Since(began)
+	cancel()
+	if err := errors.Join(err, <-paced, g.finish()); err != nil || g.faults != (faults{}) {
+		t.Fatal(err, g.faults)
+	}
+	if took < (messages-1)*every {
+		t.Errorf("%d messages in %v", messages, took)
+	}
+	if a, b := g.senders[0].sent, g.senders[1].sent; a != b && a != b+1 {
+		t.Errorf("one said %d, the other %d", a, b)
 	}
 }
 
 func TestIdleMembersAreMeasured(t *testing.T) {
 	t.Parallel()
-	v := try(t, "idle", "ours-json", variant{members: 50}).values
+	v := try(t, "idle", "ours-json", variant{members: 200}).values
 	if v[perConn] < 1<<10 || v[perConn] > 1<<20 {
 		t.Errorf("%.0f bytes a connection", v[perConn])
 	}

@@ -22,6 +22,7 @@ type conn struct {
 	joined bool
 	stuck  bool // no longer reads
 	gone   bool
+	told   string // the last it was told before it had joined
 	left   []byte // the beginning of a line
 	check  checker
 	speaks *sender // nil for most

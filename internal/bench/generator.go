@@ -113,7 +113,9 @@ func (g *generator) admit(c *conn) {
 		g.err = os.NewSyscallError("epoll_ctl", err)
 		return
 	}
-	_, g.err = c.io.Write(g.kind.wire.joinLine(nick(number)))
+	if _, err := c.io.Write(g.kind.wire.joinLine(nick(number))); err != nil {
+		g.err = err
+	}
 }
 
 // until reads until done, for limit at most.
@@ -213,6 +215,9 @@ func (g *generator) lose(c *conn) {
 	c.gone = true
 	g.faults.gone++
 	g.ignore(c)
+	if !c.joined {
+		g.err = fmt.Errorf("a member was turned away: %q", c.told)
+	}
 }
 
 // ignore reads from c no longer.
@@ -262,9 +267,13 @@ func (g *generator) takeOther(c *conn, line []byte, now int64) {
 		return
 	}
 	g.heard = now
-	if !c.joined && w.isWelcome(line) {
+	switch {
+	case c.joined:
+	case w.isWelcome(line):
 		c.joined = true
 		g.joined++
+	default:
+		c.told = string(line)
 	}
 }
 

@@ -59,16 +59,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	fmt.Fprintln(stdout, machine(b.procs))
 	var failed error
-	found := false
+	found := 0
 	for _, s := range scenarios {
-		results, err := b.runScenario(s)
-		if len(results) > 0 {
-			s.print(stdout, results, b.markdown)
-			found = true
+		trials := b.trials(s)
+		if len(trials) == 0 {
+			continue
 		}
+		found += len(trials)
+		results, err := b.runTrials(s, trials)
+		s.print(stdout, results, b.markdown)
 		failed = errors.Join(failed, err)
 	}
-	if !found && failed == nil {
+	if found == 0 {
 		return errors.New("there is nothing of that name to run")
 	}
 	return failed
@@ -77,13 +79,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 func (b *bench) parse(args []string, stderr io.Writer) error {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	var names []string
-	for _, s := range scenarios {
-		for _, v := range s.variants {
-			names = append(names, s.name+"/"+v.label)
-		}
-	}
-	chosen := f.String("run", "", "a regular `expression` for what to run, out of\n"+strings.Join(names, " "))
+	chosen := f.String("run", "", "a regular `expression` for what to run, out of\n"+strings.Join(everything(), " "))
 	servers := f.String("servers", "", "a comma-separated `list` of servers; without it, those that a scenario is about")
 	f.IntVar(&b.reps, "reps", 3, "how many times each is measured; the median counts")
 	f.BoolVar(&b.short, "short", false, "a quick look: a quarter of the time, and once unless -reps is given")
@@ -118,6 +114,16 @@ func (b *bench) parse(args []string, stderr io.Writer) error {
 	return b.makeDirectories()
 }
 
+// everything lists what can be run.
+func everything() (names []string) {
+	for _, s := range scenarios {
+		for _, v := range s.variants {
+			names = append(names, s.name+"/"+v.label)
+		}
+	}
+	return names
+}
+
 func (b *bench) makeDirectories() error {
 	for _, dir := range []string{b.profiles.cpu, b.profiles.mem, b.profiles.mutex} {
 		if dir == "" {
@@ -130,34 +136,43 @@ func (b *bench) makeDirectories() error {
 	return nil
 }
 
-// runScenario measures what was chosen of a scenario. The servers take turns, so that what happens to the machine meanwhile
-// happens to all of them. A trial that fails is left out.
-func (b *bench) runScenario(s *scenario) (results results, failed error) {
-	results = make(map[cell][]measured)
+// trials lists what was chosen of a scenario. The servers take turns, so that what happens to the machine meanwhile happens to
+// all of them.
+func (b *bench) trials(s *scenario) (trials []*trial) {
 	for rep := range b.reps {
 		for _, v := range s.variants {
-			if !b.chosen.MatchString(s.name + "/" + v.label) {
-				continue
-			}
 			for _, k := range kinds {
-				if !b.takesPart(s, k.name) {
-					continue
+				if b.takesPart(s, k.name) && b.chosen.MatchString(s.name+"/"+v.label) {
+					name := fmt.Sprintf("%s-%s-%s-%d", s.name, v.label, k.name, rep+1)
+					trials = append(trials, &trial{bench: b, kind: k, variant: v, name: name})
 				}
-				t := &trial{bench: b, kind: k, variant: v, name: fmt.Sprintf("%s-%s-%s-%d", s.name, v.label, k.name, rep+1)}
-				m, err := t.run(s)
-				if b.ctx.Err() != nil {
-					return results, b.ctx.Err()
-				}
-				if err != nil {
-					failed = errors.Join(failed, fmt.Errorf("%s: %w", t.name, err))
-					continue
-				}
-				key := cell{v.label, k.name}
-				results[key] = append(results[key], m)
 			}
 		}
 	}
-	return results, failed
+	return trials
+}
+
+// runTrials measures. A trial that fails is left out; one in which something was delivered wrongly is shown, and an error
+// too.
+func (b *bench) runTrials(s *scenario, trials []*trial) (r results, failed error) {
+	r = make(results)
+	for _, t := range trials {
+		m, err := t.run(s)
+		if b.ctx.Err() != nil {
+			return r, b.ctx.Err()
+		}
+		if err == nil {
+			key := cell{t.variant.label, t.kind.name}
+			r[key] = append(r[key], m)
+		}
+		if err == nil && m.faults != (faults{}) {
+			err = fmt.Errorf("faults: %v", m.faults)
+		}
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", t.name, err))
+		}
+	}
+	return r, failed
 }
 
 func (b *bench) takesPart(s *scenario, name string) bool {

@@ -81,6 +81,33 @@ func TestWhatDoesNotExistIsNotRun(t *testing.T) {
 	}
 }
 
+func TestWhoIsTurnedAwayIsNotWaitedFor(t *testing.T) {
+	k, _ := kindNamed("ours-json")
+	_, addr := serveKind(t, k)
+	k.wire = &wire{join: `{"type":"join","nick":"m0","version":9}` + "\n%s", welcome: "welcome", head: "none"}
+	g, err := newGenerator(t.Context(), k, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.close()
+	if err := g.join(2); err == nil || !strings.Contains(err.Error(), "bad_version") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestFaultsAreAnError(t *testing.T) {
+	b := &bench{ctx: t.Context(), log: io.Discard, procs: 2}
+	k, _ := kindNamed("floor-greet")
+	s := &scenario{run: func(t *trial) (measured, error) {
+		t.gen.faults.lost++
+		return measured{}, nil
+	}}
+	r, err := b.runTrials(s, []*trial{{bench: b, kind: k, name: "one"}})
+	if len(r) != 1 || err == nil || !strings.Contains(err.Error(), "1 lost") {
+		t.Errorf("%v, %v", r, err)
+	}
+}
+
 func TestPacedSendersTakeTurnsAndNeverHurry(t *testing.T) {
 	k, _ := kindNamed("floor-write")
 	_, addr := serveKind(t, k)

@@ -33,7 +33,7 @@ type generator struct {
 	received  uint64 // bytes
 	reads     uint64
 	faults    faults
-	err       error // what ended a connection of the generator's, rather than the server's doing
+	err       error // why the generator cannot go on
 
 	// What is measured, while it is.
 	measuring bool
@@ -275,6 +275,18 @@ func (g *generator) takeOther(c *conn, line []byte, now int64) {
 	default:
 		c.told = string(line)
 	}
+}
+
+// Progress is how far a generator has come at a moment.
+type progress struct {
+	at                         time.Time
+	cpu                        time.Duration
+	delivered, received, reads uint64
+}
+
+func (g *generator) progress() (progress, error) {
+	cpu, err := processTime()
+	return progress{time.Now(), cpu, g.delivered, g.received, g.reads}, err
 }
 
 // measure begins to measure.

@@ -129,21 +129,16 @@ func (t *trial) watch(m *measured, f func() error) error {
 	if err != nil {
 		return err
 	}
-	own, err := processTime()
+	began, err := t.gen.progress()
 	if err != nil {
 		return err
 	}
-	began, delivered, received, reads := time.Now(), t.gen.delivered, t.gen.received, t.gen.reads
 	t.gen.measure()
 	if err := f(); err != nil {
 		return err
 	}
 	t.gen.measured()
-	took, n := time.Since(began), float64(t.gen.delivered-delivered)
-	if n == 0 {
-		return errors.New("nothing was delivered")
-	}
-	ownEnd, err := processTime()
+	ended, err := t.gen.progress()
 	if err != nil {
 		return err
 	}
@@ -151,13 +146,16 @@ func (t *trial) watch(m *measured, f func() error) error {
 	if err != nil {
 		return err
 	}
-	rate := n / took.Seconds()
+	n := float64(ended.delivered - began.delivered)
+	if n == 0 {
+		return errors.New("nothing was delivered")
+	}
 	v := &m.values
-	v[deliveries] = rate
-	v[cpu] = float64(last.CPU-first.CPU) / last.At.Sub(first.At).Seconds() / rate
-	v[size] = float64(t.gen.received-received) / n
-	v[batched] = n / float64(t.gen.reads-reads)
-	v[generatorCPU] = float64(ownEnd-own) / n
+	v[deliveries] = n / ended.at.Sub(began.at).Seconds()
+	v[cpu] = float64(last.CPU-first.CPU) / last.At.Sub(first.At).Seconds() / v[deliveries]
+	v[generatorCPU] = float64(ended.cpu-began.cpu) / n
+	v[size] = float64(ended.received-began.received) / n
+	v[batched] = n / float64(ended.reads-began.reads)
 	v[p50] = float64(t.gen.delays.quantile(0.5))
 	v[p99] = float64(t.gen.delays.quantile(0.99))
 	v[p999] = float64(t.gen.delays.quantile(0.999))

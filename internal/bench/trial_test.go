@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,6 +48,9 @@ func TestTalkIsMeasured(t *testing.T) {
 				v := try(t, "saturated", server, variant{members: 10, rate: rate, warm: 20 * time.Millisecond, window: 500 * time.Millisecond}).values
 				if v[deliveries] <= 0 || v[cpu] <= 0 || v[generatorCPU] <= 0 || v[size] < payloadBytes || v[rss] < 1<<20 {
 					t.Error(v)
+				}
+				if line := float64(len(floorWire.appendSay(nil, payload{}))); server == "floor-batch" && math.Abs(v[size]-line) > 0.05*line {
+					t.Errorf("%v bytes a delivery, want %v", v[size], line)
 				}
 				if v[p50] <= 0 || v[p99] < v[p50] || v[p999] < v[p99] {
 					t.Errorf("delays %v %v %v", v[p50], v[p99], v[p999])

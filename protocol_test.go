@@ -31,7 +31,7 @@ func TestPROTOCOLNamesEverything(t *testing.T) {
 			}
 		}
 	}
-	for _, field := range fieldNames(t, "json.go") {
+	for _, field := range append(fieldNames(t, "json.go"), fieldNames(t, "jsonread.go")...) {
 		if !strings.Contains(text, "`"+field+"`") {
 			t.Errorf("PROTOCOL.md does not mention the field %s", field)
 		}

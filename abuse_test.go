@@ -210,7 +210,7 @@ func TestWhoSpeaksFasterThanItReadsIsSlowedDown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				srv := hostBubble(t, chatroom.WithLimits(chatroom.Limits{Lag: 32 << 10}))
+				srv := hostBubble(t, brisk(chatroom.Limits{Lag: 32 << 10}))
 				call(t, srv).send(`{"type":"join","nick":"ann"}`)
 				bob := call(t, srv)
 				bob.pause.Store(int64(10 * time.Millisecond))
@@ -301,7 +301,7 @@ func heap() int64 {
 func TestASlowReaderOfTLSIsKept(t *testing.T) {
 	cert, _ := certificates(t)
 	synctest.Test(t, func(t *testing.T) {
-		srv := hostBubble(t, chatroom.WithLimits(chatroom.Limits{Write: time.Second}))
+		srv := hostBubble(t, brisk(chatroom.Limits{Write: time.Second}))
 		near, far := net.Pipe()
 		slow := &drip{Conn: near}
 		go srv.ServeConn(context.Background(), tls.Server(far, &tls.Config{Certificates: []tls.Certificate{cert}}))

@@ -27,12 +27,18 @@ type caller struct {
 // hostBubble returns a server that is closed before the bubble ends. Lines of its text front tell the time in UTC.
 func hostBubble(t testing.TB, opts ...chatroom.Option) chatroom.Server {
 	t.Helper()
-	srv, err := chatroom.New(append([]chatroom.Option{builtIn()}, opts...)...)
+	srv, err := chatroom.New(append([]chatroom.Option{builtIn(), brisk(chatroom.Limits{})}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { srv.Close() })
 	return srv
+}
+
+// brisk sets limits in which nobody is too fast.
+func brisk(l chatroom.Limits) chatroom.Option {
+	l.MessageRate, l.MoveRate = -1, -1
+	return chatroom.WithLimits(l)
 }
 
 // builtIn is the default fronts, and others, with the text front's clock in UTC.

@@ -37,6 +37,9 @@ func (m *member) send(ctx context.Context, cmd Command) (Event, error) {
 }
 
 func (m *member) carryOut(ctx context.Context, cmd Command) (Event, error) {
+	if err := m.paced(&cmd); err != nil {
+		return Event{}, err
+	}
 	switch cmd.Verb {
 	case VerbSay:
 		return m.speak(ctx, cmd, KindMessage)

@@ -85,7 +85,7 @@ func TestWhatATextIsRefusedFor(t *testing.T) {
 		{"nothing to see", "\u200b\u202e\ufe0f \u2800", chatroom.ErrTextInvalid},
 	}
 	synctest.Test(t, func(t *testing.T) {
-		ann := joinAs(t, hostBubble(t, chatroom.WithLimits(chatroom.Limits{TextBytes: 100})), "ann")
+		ann := joinAs(t, hostBubble(t, brisk(chatroom.Limits{TextBytes: 100})), "ann")
 		for _, tt := range tests {
 			commands := []chatroom.Command{chatroom.Say("", tt.text), chatroom.Action("", tt.text), chatroom.Private("ann", tt.text)}
 			if tt.text != "" {

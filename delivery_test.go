@@ -23,7 +23,7 @@ import (
 // host serves a room on a loopback port until the test ends.
 func host(t testing.TB, opts ...chatroom.Option) (srv chatroom.Server, addr string) {
 	t.Helper()
-	srv, err := chatroom.New(opts...)
+	srv, err := chatroom.New(append([]chatroom.Option{brisk(chatroom.Limits{})}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestEveryMemberSeesOneOrder(t *testing.T) {
 	if testing.Short() {
 		messages = 1000
 	}
-	_, addr := host(t, chatroom.WithLimits(roomy))
+	_, addr := host(t, brisk(roomy))
 	audience := make([]*wire, members)
 	for i := range audience {
 		audience[i] = join(t, addr, fmt.Sprint("m", i))
@@ -173,7 +173,7 @@ func TestEveryMemberSeesOneOrder(t *testing.T) {
 }
 
 func TestJoiningInTheMiddleSeesHistoryThenLiveWithoutGapOrRepeat(t *testing.T) {
-	srv, addr := host(t, chatroom.WithLimits(roomy))
+	srv, addr := host(t, brisk(roomy))
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -320,7 +320,7 @@ func TestGoroutinesAtRestAreListenersAndConnections(t *testing.T) {
 
 // TestAStuckReaderIsCutAndCostsNobodyElse has a peer that joins and never reads.
 func TestAStuckReaderIsCutAndCostsNobodyElse(t *testing.T) {
-	srv, addr := host(t, chatroom.WithLimits(chatroom.Limits{Write: 3 * time.Second}))
+	srv, addr := host(t, brisk(chatroom.Limits{Write: 3 * time.Second}))
 	join(t, addr, "stuck")
 	reader := join(t, addr, "reader")
 	reader2 := join(t, addr, "reader2")
@@ -360,7 +360,7 @@ func drain(w *wire) { _, _ = io.Copy(io.Discard, w.r) }
 
 // TestABurstCutsNobodyWhoReads has a member who reads, slowly, while another says as much as it can.
 func TestABurstCutsNobodyWhoReads(t *testing.T) {
-	srv, addr := host(t, chatroom.WithLimits(chatroom.Limits{Lag: 256 << 10, Write: time.Minute}))
+	srv, addr := host(t, brisk(chatroom.Limits{Lag: 256 << 10, Write: time.Minute}))
 	const messages = 3000
 	text := strings.Repeat("x", 1000)
 	var wg sync.WaitGroup
@@ -487,7 +487,7 @@ func TestAPanickingAuthenticatorCostsItsCallerOnly(t *testing.T) {
 }
 
 func TestShutdownTellsEverybodyWhoReads(t *testing.T) {
-	srv, addr := host(t, chatroom.WithLimits(chatroom.Limits{Lag: 16 << 20, Write: time.Minute, Idle: time.Hour}))
+	srv, addr := host(t, brisk(chatroom.Limits{Lag: 16 << 20, Write: time.Minute, Idle: time.Hour}))
 	stuck := join(t, addr, "stuck")
 	stuck.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 	var told atomic.Int32
@@ -601,7 +601,7 @@ func TestPrivateKeepsItsPlace(t *testing.T) {
 
 // TestNobodyIsCutOffByBeingTalkedTo floods a member who does not read with private messages.
 func TestNobodyIsCutOffByBeingTalkedTo(t *testing.T) {
-	srv, err := chatroom.New(chatroom.WithLimits(chatroom.Limits{Lag: 16 << 10}))
+	srv, err := chatroom.New(brisk(chatroom.Limits{Lag: 16 << 10}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -655,7 +655,7 @@ func TestWhoWasToldGoodbyeMayComeBackAtOnce(t *testing.T) {
 // while the others say more than it may lag.
 func TestABurstWaitsForWhoHasFallenBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv, err := chatroom.New(chatroom.WithLimits(chatroom.Limits{Lag: 16 << 10}))
+		srv, err := chatroom.New(brisk(chatroom.Limits{Lag: 16 << 10}))
 		if err != nil {
 			t.Fatal(err)
 		}

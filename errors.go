@@ -40,7 +40,7 @@ const (
 	CodeUnauthorized     Code = "unauthorized"      // the password or token was refused
 	CodeTimeout          Code = "timeout"           // too slow to answer: the handshake, or a ping
 	CodeTooSlow          Code = "too_slow"          // too far behind the room
-	CodeFlooding         Code = "flooding"          // bytes without end, or errors without end
+	CodeFlooding         Code = "flooding"          // bytes without end, or ten times as much as a limit allows
 	CodeShutdown         Code = "shutdown"          // the server is going away
 	CodeReplaced         Code = "replaced"          // the session goes on over another connection
 	CodeClosed           Code = "closed"            // the member left, or closed its connection

@@ -182,6 +182,11 @@ type WireLimits struct {
 	LineBytes int           // longest line a front takes, with its end
 	TextBytes int           // longest text
 	Idle      time.Duration // silence after which the server sends a ping
+
+	// How fast this member may speak and move: a second on the long run, and at once. See
+	// Limits.MessageRate; zero means no limit.
+	MessageRate, MoveRate   float64
+	MessageBurst, MoveBurst int
 }
 
 // MemberInfo is one member as others see it.

@@ -199,10 +199,15 @@ func (o object) num(name string, value uint64) object {
 
 // seconds adds a duration unless it is zero.
 func (o object) seconds(name string, d time.Duration) object {
-	if d == 0 {
+	return o.float(name, float64(d)/1e9)
+}
+
+// float adds a number unless it is zero.
+func (o object) float(name string, value float64) object {
+	if value == 0 {
 		return o
 	}
-	return strconv.AppendFloat(o.key(name), float64(d)/1e9, 'f', -1, 64)
+	return strconv.AppendFloat(o.key(name), value, 'f', -1, 64)
 }
 
 // flag adds a claim if it holds.
@@ -260,7 +265,10 @@ func appendEvent(dst []byte, e *Event) []byte {
 		o = o.members("members", w.Members).num("count", uint64(w.Count))
 		o = append(o.key("limits"), '{')
 		o = o.num("line_bytes", uint64(w.Limits.LineBytes)).num("text_bytes", uint64(w.Limits.TextBytes))
-		o = append(o.seconds("idle", w.Limits.Idle), '}')
+		o = o.seconds("idle", w.Limits.Idle)
+		o = o.float("message_rate", w.Limits.MessageRate).num("message_burst", uint64(w.Limits.MessageBurst))
+		o = o.float("move_rate", w.Limits.MoveRate).num("move_burst", uint64(w.Limits.MoveBurst))
+		o = append(o, '}')
 	}
 	if e.Kind == KindMembers {
 		o = o.members("members", e.Members)

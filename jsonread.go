@@ -107,6 +107,18 @@ type wireLimits struct {
 	LineBytes int     `json:"line_bytes"`
 	TextBytes int     `json:"text_bytes"`
 	Idle      float64 `json:"idle"`
+
+	MessageRate  float64 `json:"message_rate"`
+	MessageBurst int     `json:"message_burst"`
+	MoveRate     float64 `json:"move_rate"`
+	MoveBurst    int     `json:"move_burst"`
+}
+
+func (w *wireLimits) limits() WireLimits {
+	return WireLimits{
+		LineBytes: w.LineBytes, TextBytes: w.TextBytes, Idle: seconds(w.Idle),
+		MessageRate: w.MessageRate, MessageBurst: w.MessageBurst, MoveRate: w.MoveRate, MoveBurst: w.MoveBurst,
+	}
 }
 
 // UnmarshalJSON takes an event as it goes on the wire.
@@ -136,7 +148,7 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 		e.Welcome = &Welcome{
 			Seq: w.Seq, History: w.History, Epoch: w.Epoch, Topic: w.Topic, MOTD: w.MOTD, Role: Role(w.Role),
 			Members: memberInfos(w.Members), Count: w.Count, Session: w.Session, Resumed: w.Resumed,
-			Limits: WireLimits{LineBytes: w.Limits.LineBytes, TextBytes: w.Limits.TextBytes, Idle: seconds(w.Limits.Idle)},
+			Limits: w.Limits.limits(),
 		}
 	case KindMembers:
 		e.Members = memberInfos(w.Members)

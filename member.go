@@ -23,6 +23,7 @@ type member struct {
 	judged uint64 // owned by admit: server.bansGiven when the bans were looked at
 	parked bool   // it lingers: its connection is lost, and nobody reads what it receives
 
+	pace    *pace
 	session *session    // nil if it ends with its connection
 	token   string      // of a new session, for its welcome
 	address netip.Addr  // the zero Addr in process

@@ -5,14 +5,28 @@ import (
 	"time"
 )
 
-// Limits are the numbers a server keeps to. A field that is zero or less has its default, but for
-// Members, Rooms, RoomsPerMember and History, where a negative number means none.
+// Limits are the numbers a server keeps to. A field that is zero or less has its default, but where a
+// negative number is said to mean something.
+//
+// Whoever is over a limit is refused with an Error that says how long to wait, if that is known.
 type Limits struct {
 	LineBytes      int // longest line a front reads, its end included; 8192
 	TextBytes      int // longest text, topic or reason; 4096
-	Members        int // members of the server; 10000
+	Members        int // members of the server; 10000, negative means any number, as in the next two
 	Rooms          int // rooms at one time; 1000
 	RoomsPerMember int // rooms one member is in; 10
+
+	// MessageRate is how many messages one member may send in a second on the long run, and MessageBurst how
+	// many at once: 5 and 10. Private messages, topics and questions (VerbWho, VerbHistory and the like) count
+	// too. MoveRate and MoveBurst are for joining and leaving rooms and changing the nick: 1 and 10. Who
+	// tries ten times as much is ended with ErrFlooding. A negative rate means no limit. Clients in process have none.
+	MessageRate  float64
+	MessageBurst int
+	MoveRate     float64
+	MoveBurst    int
+	// RateUpTo is the highest role these rates are for. The zero value is RoleMember, and exempts
+	// moderators and admins.
+	RateUpTo Role
 
 	// History is how many messages a room keeps for those who join; 50, negative means none.
 	// Joins, leaves and the like in between are kept too, at most ten for each message.
@@ -48,6 +62,10 @@ func (l Limits) withDefaults() Limits {
 	setUnlessNone(&l.Rooms, 1000)
 	setUnlessNone(&l.RoomsPerMember, 10)
 	setUnlessNone(&l.History, 50)
+	setUnlessNone(&l.MessageRate, 5)
+	set(&l.MessageBurst, 10)
+	setUnlessNone(&l.MoveRate, 1)
+	set(&l.MoveBurst, 10)
 	set(&l.HistoryBytes, 1<<20)
 	set(&l.WelcomeMembers, 500)
 	set(&l.Sniff, 300*time.Millisecond)
@@ -57,19 +75,25 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Write, 5*time.Second)
 	set(&l.Callback, 5*time.Second)
 	set(&l.Filter, time.Second)
-	if l.Linger == 0 {
-		l.Linger = 30 * time.Second
-	}
-	if l.FlushMax == 0 {
-		l.FlushMax = 30 * time.Millisecond
-	}
+	setUnlessNone(&l.Linger, 30*time.Second)
+	setUnlessNone(&l.FlushMax, 30*time.Millisecond)
 	set(&l.Lag, 1<<20)
 	return l
 }
 
-// wire returns the limits a member has to know.
-func (l *Limits) wire() WireLimits {
-	return WireLimits{LineBytes: l.LineBytes, TextBytes: l.TextBytes, Idle: l.Idle}
+// wire returns the limits a member with that role has to know.
+func (l *Limits) wire(role Role) WireLimits {
+	w := WireLimits{LineBytes: l.LineBytes, TextBytes: l.TextBytes, Idle: l.Idle}
+	if role <= l.RateUpTo {
+		w.MessageRate, w.MoveRate = max(l.MessageRate, 0), max(l.MoveRate, 0)
+	}
+	if w.MessageRate > 0 {
+		w.MessageBurst = l.MessageBurst
+	}
+	if w.MoveRate > 0 {
+		w.MoveBurst = l.MoveBurst
+	}
+	return w
 }
 
 func set[T int | time.Duration](field *T, value T) {
@@ -78,7 +102,7 @@ func set[T int | time.Duration](field *T, value T) {
 	}
 }
 
-func setUnlessNone(field *int, value int) {
+func setUnlessNone[T int | float64 | time.Duration](field *T, value T) {
 	if *field == 0 {
 		*field = value
 	}

@@ -171,8 +171,9 @@ func (m *member) carryOutFor(ctx context.Context, cmd Command, res *result) (e E
 		close(res.done)
 	}()
 	e, err = m.carryOut(ctx, cmd)
-	// What was refused because the connection is lost has not been tried.
-	res.void = err != nil && !errors.Is(err, ErrHeld) && (ctx.Err() != nil || m.over() != nil)
+	// What was refused because the connection is lost has not been tried, and what was too fast may be
+	// tried again.
+	res.void = err != nil && !errors.Is(err, ErrHeld) && (ctx.Err() != nil || m.over() != nil || errors.Is(err, ErrRateLimited))
 	res.event, res.err = e, err
 	switch e.Kind { // the text is in the room's log, and the sender has it
 	case KindMessage, KindAction, KindTopic, KindPrivate:
@@ -260,6 +261,7 @@ func (s *server) post(m *member, e *Event) {
 func (s *server) succeedLocked(old, heir *member, seat func(*room, *seat) *seat) {
 	heir.number, heir.joined, heir.session, heir.address = old.number, old.joined, old.session, old.address
 	heir.nick, heir.keys, heir.role, heir.base = old.nick, old.keys, old.role, old.base
+	heir.pace = old.pace
 	heir.mute.Store(old.mute.Load())
 	for _, key := range old.keys {
 		s.nicks[key] = heir
@@ -387,8 +389,9 @@ func (all sights) in(r *room) *Seen {
 // that was said to it alone. It returns the first welcome, which is to no room if m is in none.
 func (m *member) welcomeBack(seats []*seat, welcomes []Event, req JoinRequest) Event {
 	if len(welcomes) == 0 {
-		e := Event{Kind: KindWelcome, ID: req.ID, Nick: m.info().Nick, Member: m.number, Time: now()}
-		e.Welcome = &Welcome{Resumed: true, Role: m.info().Role, Limits: m.srv.limits.wire()}
+		self := m.info()
+		e := Event{Kind: KindWelcome, ID: req.ID, Nick: self.Nick, Member: m.number, Time: now()}
+		e.Welcome = &Welcome{Resumed: true, Role: self.Role, Limits: m.srv.limits.wire(self.Role)}
 		m.mu.Lock()
 		m.greetLocked(&e)
 		m.mu.Unlock()

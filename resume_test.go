@@ -188,7 +188,7 @@ func TestWhoDoesNotComeBackHasLeft(t *testing.T) {
 		bob.send(saying("one"))
 		// Past the linger it is a new join, which goes on where it was all the same.
 		want(t, ann.back(), "welcome session lobby 4", "leave 3 ann connection lost", "join 4 ann", "leave 5 ann", "message 6 bob one", "join 7 ann")
-	}, chatroom.WithLimits(chatroom.Limits{Linger: 10 * time.Second}))
+	}, brisk(chatroom.Limits{Linger: 10 * time.Second}))
 }
 
 func TestASecondConnectionTakesOver(t *testing.T) {
@@ -295,7 +295,7 @@ func TestAMuteReachesASession(t *testing.T) {
 
 // What hits a member and the loss of its connection come at the same time, many times over.
 func TestActsAndLossesAtTheSameTime(t *testing.T) {
-	srv, addr := host(t, chatroom.WithLimits(roomy))
+	srv, addr := host(t, brisk(roomy))
 	rounds := 200
 	if testing.Short() {
 		rounds = 30
@@ -422,7 +422,7 @@ func TestAGapNamesWhatIsMissing(t *testing.T) {
 		if !strings.HasPrefix(got[1], "gap lobby 51-") {
 			t.Errorf("%q", got)
 		}
-	}, chatroom.WithLimits(chatroom.Limits{HistoryBytes: 2000}))
+	}, brisk(chatroom.Limits{HistoryBytes: 2000}))
 }
 
 func TestAnotherEpochIsNoGap(t *testing.T) {
@@ -466,7 +466,7 @@ func TestTooSlowAndBackAgain(t *testing.T) {
 		}
 		ann.send(saying("fine"))
 		want(t, ann.take(), "message 63 ann fine")
-	}, chatroom.WithLimits(chatroom.Limits{Lag: 40_000, Linger: time.Hour, Write: 2 * time.Second}))
+	}, brisk(chatroom.Limits{Lag: 40_000, Linger: time.Hour, Write: 2 * time.Second}))
 }
 
 func TestLingeringMembersCount(t *testing.T) {
@@ -490,7 +490,7 @@ func TestLingeringMembersCount(t *testing.T) {
 		want(t, ann.back(), "welcome resumed  0") // in no room, and here
 		ann.send(`{"type":"join","room":"lobby"}`)
 		want(t, ann.take(), "welcome lobby 0", "join 3 ann")
-	}, chatroom.WithLimits(chatroom.Limits{Members: 1, RoomsPerMember: 2}))
+	}, brisk(chatroom.Limits{Members: 1, RoomsPerMember: 2}))
 }
 
 func TestAServerClosesWhileMembersLinger(t *testing.T) {
@@ -565,7 +565,7 @@ func TestLingeringMembersHoldNoLog(t *testing.T) {
 		if after := talk(); after > before+2<<20 {
 			t.Errorf("%d bytes, and after %d more %d", before, 4*1000*4000, after)
 		}
-	}, chatroom.WithLimits(chatroom.Limits{HistoryBytes: 1 << 20, Linger: time.Hour}))
+	}, brisk(chatroom.Limits{HistoryBytes: 1 << 20, Linger: time.Hour}))
 }
 
 func TestATokenIsAllThereIsToASession(t *testing.T) {
@@ -674,7 +674,7 @@ func TestACommandSentAgainWhileItIsCarriedOut(t *testing.T) {
 }
 
 func TestPrivateMessagesInTheMomentOfReturn(t *testing.T) {
-	srv, addr := host(t, chatroom.WithLimits(roomy))
+	srv, addr := host(t, brisk(roomy))
 	bob, err := srv.Join(t.Context(), chatroom.Identity{Nick: "bob"})
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ func (s *server) newMember(id Identity) *member {
 	m := &member{
 		srv: s, number: s.numbers.Add(1), ident: id, joined: time.Now(),
 		role: id.Role, base: id.Role, nick: id.Nick, keys: NickKeys(id.Nick),
+		pace:  new(pace),
 		ended: make(chan struct{}),
 		left:  make(chan struct{}),
 	}
@@ -178,7 +179,7 @@ func (s *server) welcomeLocked(m *member, seat *seat, id string) Event {
 		Welcome: &Welcome{
 			Seq: seat.joined, History: int(seat.upto - seat.from), Epoch: r.epoch, Topic: r.topic, Role: seat.role,
 			Count: len(r.seats), Members: r.membersLocked(s.limits.WelcomeMembers),
-			Limits: s.limits.wire(),
+			Limits: s.limits.wire(seat.role),
 		},
 	}
 }

@@ -25,6 +25,7 @@ type Conn struct {
 	socket *socket   // nil if the transport can only be written to by waiting
 
 	member atomic.Pointer[member] // set by Join
+	tried  atomic.Bool            // what is refused next was counted by Send
 	stop   atomic.Pointer[Error]  // the server wants this connection ended
 
 	// Deadlines that outrank those of single reads and writes, in Unix nanoseconds; zero means none.
@@ -249,13 +250,19 @@ func (c *Conn) Send(ctx context.Context, cmd Command) (Event, error) {
 	if m == nil {
 		return Event{}, ErrNotJoined
 	}
-	return m.send(ctx, cmd)
+	m.tries(cmd.moves())
+	e, err := m.send(ctx, cmd)
+	c.tried.Store(err != nil)
+	return e, err
 }
 
 // Reply writes an event to this member alone, after what its rooms have said so far. It waits
 // while a lot is waiting to be written already, and is for the goroutine that runs Serve.
 func (c *Conn) Reply(e Event) {
 	if m := c.member.Load(); m != nil {
+		if e.Kind == KindError && !c.tried.Swap(false) {
+			m.tries(false) // to speak the protocol
+		}
 		m.answer(&e)
 	}
 }

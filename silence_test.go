@@ -101,7 +101,7 @@ func TestAFrontCanLetSilenceEndAMessage(t *testing.T) {
 // Nobody stays at the door for ever by saying a little again and again.
 func TestSilenceAtTheDoorHasAnEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv, err := chatroom.New(chatroom.WithLimits(chatroom.Limits{Handshake: 2 * time.Second}))
+		srv, err := chatroom.New(brisk(chatroom.Limits{Handshake: 2 * time.Second}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -82,23 +82,6 @@ type tally struct {
 	until time.Time
 }
 
-// A meter lets a number of things happen at once, and then one each interval. It holds when the
-// last that happened will be forgotten.
-type meter time.Time
-
-// wait returns how long it takes until another may happen.
-func (m meter) wait(now time.Time, burst int, interval time.Duration) time.Duration {
-	return time.Time(m).Add(-time.Duration(burst-1) * interval).Sub(now)
-}
-
-// add counts n more.
-func (m meter) add(now time.Time, n int, interval time.Duration) meter {
-	if last := time.Time(m); last.After(now) {
-		now = last
-	}
-	return meter(now.Add(time.Duration(n) * interval))
-}
-
 func (t *throttle) Authenticate(ctx context.Context, req AuthRequest) (Identity, error) {
 	if req.Secret == "" {
 		return t.auth.Authenticate(ctx, req)

@@ -113,7 +113,7 @@ func readArchive(t testing.TB, file string) (comment string, sections map[string
 // addresses that its peers connect from.
 func setUp(t testing.TB, section string) (opts []chatroom.Option, addrs map[string]string) {
 	t.Helper()
-	var limits chatroom.Limits
+	limits := chatroom.Limits{MessageRate: -1, MoveRate: -1}
 	var bans []chatroom.Ban
 	users := make(users)
 	addrs = make(map[string]string)
@@ -134,6 +134,10 @@ func setUp(t testing.TB, section string) (opts []chatroom.Option, addrs map[stri
 			limits.TextBytes = n
 		case "members":
 			limits.Members = n
+		case "message-rate":
+			limits.MessageRate = float64(n)
+		case "message-burst":
+			limits.MessageBurst = n
 		case "ban":
 			nick, reason, _ := strings.Cut(rest, " ")
 			bans = append(bans, chatroom.Ban{ID: nick, Kind: chatroom.BanNick, Value: nick, Reason: reason})

@@ -17,10 +17,12 @@ type Server struct {
 	serving sync.WaitGroup
 }
 
-// NewServer returns a server that is closed when the test ends, after its clients and connections.
+// NewServer returns a server that is closed when the test ends, after its clients and connections. Unless
+// an option sets other Limits, nobody in it is too fast.
 func NewServer(t testing.TB, opts ...chatroom.Option) *Server {
 	t.Helper()
-	srv, err := chatroom.New(opts...)
+	brisk := chatroom.WithLimits(chatroom.Limits{MessageRate: -1, MoveRate: -1})
+	srv, err := chatroom.New(append([]chatroom.Option{brisk}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -234,6 +234,10 @@ var ErrUnknownOutcome = errors.New("chatroom/client: it is not known whether tha
 // on their way, and further ones wait. What was under way when a session was lost, and is in no history the
 // server still has, waits for ctx.
 //
+// A command that is too fast for the server is refused with chatroom.ErrRateLimited, whose After says how long to
+// wait: Send does not wait and try again by itself, as only the caller knows whether it still makes sense
+// then. That goes for commands that have waited for a connection, too, which are written all at once.
+//
 // A line that is being written is not given up for ctx; a server that does not take it within 10
 // seconds loses the connection.
 func (c *Client) Send(ctx context.Context, cmd chatroom.Command) (chatroom.Event, error) {

@@ -283,7 +283,7 @@ func TestPingsAreAnswered(t *testing.T) {
 
 func TestPeerThatAnswersNoPingIsDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv, connect := bubbleHouse(t, chatroom.WithLimits(chatroom.Limits{Idle: time.Minute, Pong: 20 * time.Second}))
+		srv, connect := bubbleHouse(t, brisk(chatroom.Limits{Idle: time.Minute, Pong: 20 * time.Second}))
 		conn := connect()
 		defer conn.Close()
 		start := time.Now()

@@ -150,7 +150,7 @@ var conversations = []struct {
 	{
 		name: "a full house, and a ban",
 		options: []chatroom.Option{
-			chatroom.WithLimits(chatroom.Limits{Members: 2, RoomsPerMember: 2}),
+			brisk(chatroom.Limits{Members: 2, RoomsPerMember: 2}),
 			chatroom.WithBanStore(chatroom.MemoryBans(chatroom.Ban{ID: "1", Kind: chatroom.BanNick, Value: "eve", Reason: "spam"})),
 			chatroom.WithMOTD("be kind"),
 		},

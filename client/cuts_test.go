@@ -28,7 +28,7 @@ func TestCutsLoseAndDoubleNothing(t *testing.T) {
 	}
 	t.Logf("seed %d", seed)
 	synctest.Test(t, func(t *testing.T) {
-		srv, connect := bubbleHouse(t, chatroom.WithLimits(chatroom.Limits{HistoryBytes: 1 << 30, Lag: 1 << 26}))
+		srv, connect := bubbleHouse(t, brisk(chatroom.Limits{HistoryBytes: 1 << 30, Lag: 1 << 26}))
 		reads, writes := rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 2))
 		w, s := &wire{connect: connect}, &states{}
 		w.reads, w.writes = after(reads, 24_000), after(writes, 3000)

@@ -142,9 +142,15 @@ func sending(ctx context.Context, c chatroom.Client, cmd chatroom.Command) <-cha
 	return done
 }
 
+// brisk sets limits in which nobody is too fast.
+func brisk(l chatroom.Limits) chatroom.Option {
+	l.MessageRate, l.MoveRate = -1, -1
+	return chatroom.WithLimits(l)
+}
+
 // bubbleHouse returns a server, and how to connect to it, for a test on the fake clock.
 func bubbleHouse(t *testing.T, opts ...chatroom.Option) (chatroom.Server, func() net.Conn) {
-	srv, err := chatroom.New(opts...)
+	srv, err := chatroom.New(append([]chatroom.Option{brisk(chatroom.Limits{})}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

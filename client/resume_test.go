@@ -144,7 +144,7 @@ func TestLostConnectionIsResumedUnseen(t *testing.T) {
 
 func TestPastTheLingerTheMemberJoinsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv, connect := bubbleHouse(t, chatroom.WithLimits(chatroom.Limits{HistoryBytes: 1500, History: 4}))
+		srv, connect := bubbleHouse(t, brisk(chatroom.Limits{HistoryBytes: 1500, History: 4}))
 		ann, w, s := frailAnn(t, connect)
 		bob := enter(t, srv, "bob")
 		do(t, ann, chatroom.JoinRoom("attic"))

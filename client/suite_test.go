@@ -68,7 +68,7 @@ type sight struct {
 
 func newHouse(t *testing.T, w way, opts ...chatroom.Option) *house {
 	t.Helper()
-	srv, err := chatroom.New(opts...)
+	srv, err := chatroom.New(append([]chatroom.Option{brisk(chatroom.Limits{})}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func TestAPythonClient(t *testing.T) {
 		t.Skip(err)
 	}
 	srv := chatroomtest.NewServer(t,
-		chatroom.WithAuthenticator(chatroom.AuthenticatorFunc(accounts)), chatroom.WithLimits(chatroom.Limits{Sniff: 10 * time.Millisecond}))
+		chatroom.WithAuthenticator(chatroom.AuthenticatorFunc(accounts)), chatroom.WithLimits(chatroom.Limits{Sniff: 10 * time.Millisecond, MessageRate: -1, MoveRate: -1}))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"example.com/chatroom"
 	"example.com/chatroom/client"
@@ -126,7 +127,7 @@ func (t *typist) take(ctx context.Context, line string) {
 	if cmd.Room == "" {
 		cmd.Room = t.room
 	}
-	e, err := t.client.Send(ctx, cmd)
+	e, err := t.send(ctx, cmd)
 	switch {
 	case cmd.Verb == chatroom.VerbJoin && errors.Is(err, chatroom.ErrInRoom):
 		t.room = cmd.Room
@@ -139,6 +140,19 @@ func (t *typist) take(ctx context.Context, line string) {
 		t.room = ""
 	case e.Kind == chatroom.KindMembers, e.Kind == chatroom.KindRooms, e.Kind == chatroom.KindPong:
 		t.screen.show(&e) // an answer, which Receive does not return
+	}
+}
+
+// send sends cmd. What is too fast is sent again when it is time, if it comes from a pipe; somebody at a
+// terminal is told.
+func (t *typist) send(ctx context.Context, cmd chatroom.Command) (chatroom.Event, error) {
+	for {
+		e, err := t.client.Send(ctx, cmd)
+		refused, ok := errors.AsType[*chatroom.Error](err)
+		if !ok || refused.Code != chatroom.CodeRateLimited || t.screen.term != nil {
+			return e, err
+		}
+		time.Sleep(max(refused.After, 10*time.Millisecond))
 	}
 }
 

@@ -21,7 +21,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // serve serves on a port of its own.
 func serve(t *testing.T, opts ...chatroom.Option) (srv chatroom.Server, addr string) {
 	t.Helper()
-	srv, err := chatroom.New(opts...)
+	brisk := chatroom.WithLimits(chatroom.Limits{MessageRate: -1})
+	srv, err := chatroom.New(append([]chatroom.Option{brisk}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,6 +193,36 @@ func (r *relay) cut() {
 		conn.Close()
 	}
 	r.all = nil
+}
+
+func TestPipedLinesAreSaidAsFastAsTheServerAllows(t *testing.T) {
+	srv, addr := serve(t, chatroom.WithLimits(chatroom.Limits{MessageRate: 50}))
+	bob, err := srv.Join(t.Context(), chatroom.Identity{Nick: "bob"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, "-addr", addr, "-nick", "ann")
+	sees(t, p.stdout, "ann joined")
+	const lines = 20
+	for i := range lines {
+		fmt.Fprintln(p.stdin, "line", i)
+	}
+	for next := 0; next < lines; {
+		e, err := bob.Receive(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Kind == chatroom.KindMessage {
+			if want := fmt.Sprint("line ", next); e.Text != want {
+				t.Fatalf("ann said %q where %q was due", e.Text, want)
+			}
+			next++
+		}
+	}
+	p.stdin.Close()
+	if _, stderr := p.exits(t, 0); stderr != "" {
+		t.Errorf("stderr: %q", stderr)
+	}
 }
 
 func TestPipedLinesAreSaidOnceAcrossCuts(t *testing.T) {

@@ -83,7 +83,7 @@ func host(ctx context.Context, o *options, stderr io.Writer) error {
 	opts := []chatroom.Option{
 		chatroom.WithRoom(o.room),
 		chatroom.WithMOTD(o.motd),
-		chatroom.WithLimits(chatroom.Limits{History: cmp.Or(int(o.history), -1)}),
+		chatroom.WithLimits(o.limits()),
 		chatroom.WithLogger(log),
 	}
 	var files reloaders

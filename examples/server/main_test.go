@@ -31,6 +31,8 @@ func TestWrongUsageExitsWithTwo(t *testing.T) {
 		"an unknown flag":         {"-frobnicate"},
 		"an argument":             {"5555"},
 		"a negative history":      {"-history", "-1"},
+		"a negative rate":         {"-rate", "-1"},
+		"a rate that is none":     {"-rate", "nan"},
 		"a level nobody knows":    {"-log-level", "loud"},
 		"a certificate alone":     {"-tls-cert", "cert.pem"},
 		"a certificate's key too": {"-tls-key", "key.pem"},
@@ -129,6 +131,23 @@ func TestHistoryZeroShowsNothingEarlier(t *testing.T) {
 			t.Errorf("-history %d showed %d messages: %q", shown, got, before)
 		}
 	}
+}
+
+func TestRateIsWhatOneMaySend(t *testing.T) {
+	for rate, said := range map[string]bool{"0": true, "0.5": false} {
+		ann := start(t, "-rate", rate).join(t, "ann", nil)
+		fmt.Fprint(ann, strings.Repeat("one more\n", 11), "/help\n")
+		heard := sees(t, ann, "leave the chat\n")
+		if got := !strings.Contains(heard, "!!! too fast"); got != said {
+			t.Errorf("-rate %s: all was said: %v", rate, got)
+		}
+	}
+}
+
+func TestMaxMembersIsHowManyThereMayBe(t *testing.T) {
+	srv := start(t, "-max-members", "1")
+	sees(t, srv.join(t, "ann", nil), "You are ann")
+	sees(t, srv.join(t, "bob", nil), "the server is full")
 }
 
 func TestServesTLS(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,7 +16,8 @@ import (
 // options are what the command line says.
 type options struct {
 	addr, room, motd      string
-	history               uint
+	history, members      uint
+	rate                  float64
 	pychat                name
 	cert, key             string
 	level                 slog.Level
@@ -66,6 +68,8 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.StringVar(&o.room, "room", "lobby", "`name` of the room people come into")
 	flags.StringVar(&o.motd, "motd", "", "`text` that greets them")
 	flags.UintVar(&o.history, "history", 50, "how many earlier messages they see; 0 for none")
+	flags.UintVar(&o.members, "max-members", 10_000, "how many people there may be; 0 for any number")
+	flags.Float64Var(&o.rate, "rate", 5, "how many `messages` a second one of them may send on the long run; 0 for any number")
 	flags.Var(&o.pychat, "pychat", "let the clients of the Python chatroom in on this `host:port` too")
 	flags.StringVar(&o.cert, "tls-cert", "", "serve TLS with the certificate in this PEM `file`")
 	flags.StringVar(&o.key, "tls-key", "", "its key, in this PEM `file`")
@@ -94,6 +98,19 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	return o, nil
 }
 
+// limits returns the server's numbers. For the server zero means the default, and less means none.
+func (o *options) limits() chatroom.Limits {
+	l := chatroom.Limits{
+		History:     cmp.Or(int(o.history), -1),
+		Members:     cmp.Or(int(o.members), -1),
+		MessageRate: cmp.Or(o.rate, -1),
+	}
+	if o.rate == 0 {
+		l.MoveRate = -1
+	}
+	return l
+}
+
 var auditHead = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // check finds out whether the flags go together, with the arguments behind them.
@@ -112,6 +129,8 @@ func (o *options) check(args []string) error {
 		return fmt.Errorf("unexpected argument %q", args[0])
 	case (o.cert == "") != (o.key == ""):
 		return errors.New("-tls-cert and -tls-key go together")
+	case !(o.rate >= 0):
+		return errors.New("-rate is not less than 0")
 	case deeds > 1:
 		return errors.New("-add-account, -import-bans, -export-bans and -verify-audit do not go together")
 	case o.addAccount != "" && o.accounts == "":

@@ -1,0 +1,75 @@
+package chatroom
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// A pace is how fast a member has spoken and moved lately. Those who succeed one another in a session share it.
+type pace struct {
+	mu              sync.Mutex
+	messages, moves bucket
+}
+
+// A bucket is what was done of a kind, and what was tried.
+type bucket struct{ done, tried meter }
+
+// insisting is how many times as much as is allowed somebody may try.
+const insisting = 10
+
+var errFlood = &Error{Code: CodeFlooding, Text: "flooding", Retry: RetryLater, After: 10 * time.Second}
+
+// moves reports whether cmd is one of those that Limits.MoveRate is for.
+func (c *Command) moves() bool {
+	switch c.Verb {
+	case VerbNick, VerbJoin, VerbLeave:
+		return true
+	}
+	return false
+}
+
+// paced counts a command that is about to be carried out, or returns the Error that says how long to wait.
+func (m *member) paced(cmd *Command) error {
+	if m.conn == nil || cmd.Verb == VerbPing || cmd.Verb == VerbQuit {
+		return nil
+	}
+	b, r := m.bucket(cmd.moves())
+	m.pace.mu.Lock()
+	wait := b.done.take(time.Now(), r)
+	m.pace.mu.Unlock()
+	if wait <= 0 || m.hasten() {
+		return nil
+	}
+	return tooFast(wait)
+}
+
+// tries counts something that the peer of m has asked for, whatever becomes of it, and ends m if it was too much.
+func (m *member) tries(moves bool) {
+	b, r := m.bucket(moves)
+	m.pace.mu.Lock()
+	wait := b.tried.take(time.Now(), r.times(insisting))
+	m.pace.mu.Unlock()
+	if wait > 0 && !m.hasten() {
+		m.end(errFlood)
+	}
+}
+
+func (m *member) bucket(moves bool) (*bucket, rate) {
+	l := &m.srv.limits
+	if moves {
+		return &m.pace.moves, perSecond(l.MoveRate, l.MoveBurst)
+	}
+	return &m.pace.messages, perSecond(l.MessageRate, l.MessageBurst)
+}
+
+// hasten reports whether m may be as fast as it likes.
+func (m *member) hasten() bool { return m.info().Role > m.srv.limits.RateUpTo }
+
+func tooFast(wait time.Duration) *Error {
+	wait = roundUp(wait, time.Millisecond)
+	text := fmt.Sprintf("too fast; wait %v", roundUp(wait, 100*time.Millisecond))
+	return &Error{Code: CodeRateLimited, Text: text, Retry: RetryLater, After: wait}
+}
+
+func roundUp(d, to time.Duration) time.Duration { return (d + to - 1).Truncate(to) }

@@ -1,0 +1,134 @@
+package chatroom_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/chatroom"
+)
+
+// hostWith returns a server in a bubble that keeps to the limits as they are given.
+func hostWith(t testing.TB, l chatroom.Limits, opts ...chatroom.Option) chatroom.Server {
+	return hostBubble(t, append([]chatroom.Option{chatroom.WithLimits(l)}, opts...)...)
+}
+
+// enter connects a program that joins.
+func enter(t testing.TB, srv chatroom.Server, nick string) *caller {
+	c := call(t, srv)
+	c.send(`{"type":"join","nick":"` + nick + `"}`)
+	return c
+}
+
+// count returns how many of the lines contain text.
+func count(lines []string, text string) (n int) {
+	for _, line := range lines {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestThreat05MessageFlood(t *testing.T) {
+	for _, flooders := range []int{1, 10} {
+		t.Run(fmt.Sprint(flooders), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := hostWith(t, chatroom.Limits{})
+				bob := enter(t, srv, "bob")
+				var all []*caller
+				for i := range flooders {
+					all = append(all, enter(t, srv, fmt.Sprint("flooder", i)))
+				}
+				const each = 25 * time.Millisecond // not ten times too fast
+				for range 10 * time.Second / each {
+					for _, c := range all {
+						c.send(`{"type":"say","text":"flood"}`)
+					}
+					time.Sleep(each)
+				}
+				heard := bob.lines()
+				for i, c := range all {
+					// Ten at once, and then five a second.
+					if n := count(heard, fmt.Sprintf(`"from":"flooder%d","member":%d,"text":"flood"`, i, i+2)); n < 58 || n > 60 {
+						t.Errorf("%d of 400 messages in 10 s were delivered", n)
+					}
+					if n := count(c.lines(), `"retry":"later","retry_after":0.`); n < 340 {
+						t.Errorf("the flooder was told to wait %d times", n)
+					}
+					if c.gone() {
+						t.Error("the flooder was cut off, who was not ten times too fast")
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestThreat05WhoInsistsIsCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostWith(t, chatroom.Limits{})
+		bob := enter(t, srv, "bob")
+		for name, line := range map[string]string{
+			"talk":      `{"type":"say","text":"flood"}`,
+			"questions": `{"type":"who"}`,
+			"pings":     `{"type":"ping"}`,
+			"garbage":   `flood`,
+			"unknown":   `{"type":"flood"}`,
+			"moves":     `{"type":"nick","nick":"other"}`,
+		} {
+			c := enter(t, srv, name)
+			bob.hear()
+			c.sendRaw(strings.Repeat(line+"\n", 100))
+			if c.gone() {
+				t.Errorf("%s: cut off at ten times the burst", name)
+			}
+			c.send(line)
+			heard := c.lines()
+			if !c.gone() || count(heard, `"type":"bye","code":"flooding","text":"flooding","retry":"later","retry_after":10,`) != 1 {
+				t.Errorf("%s: not cut off beyond ten times the burst; the last it heard: %s", name, heard[len(heard)-1])
+			}
+			told := bob.lines()
+			if n := count(told, "flood"); n > 11 || count(told, `"type":"leave"`) != 1 {
+				t.Errorf("%s: the room heard %d lines: %s", name, n, told)
+			}
+		}
+	})
+}
+
+func TestThreat07JoinFlood(t *testing.T) {
+	for name, verbs := range map[string][2]string{
+		"joins and leaves": {`{"type":"join","room":"den"}`, `{"type":"leave","room":"den"}`},
+		"nicks":            {`{"type":"nick","nick":"ann1"}`, `{"type":"nick","nick":"ann2"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := hostWith(t, chatroom.Limits{})
+				bob := enter(t, srv, "bob")
+				bob.send(`{"type":"join","room":"den"}`)
+				ann := enter(t, srv, "ann")
+				bob.hear()
+				const each = 125 * time.Millisecond // not ten times too fast
+				ann.hear()
+				refused := 0
+				for i := range int(20 * time.Second / each) {
+					ann.send(verbs[(i-refused)%2])
+					refused += count(ann.lines(), `"code":"rate_limited"`)
+					time.Sleep(each)
+				}
+				// Ten at once, and then one a second.
+				if n := len(bob.lines()); n < 25 || n > 30 {
+					t.Errorf("the rooms were told %d times in 20 s", n)
+				}
+				if refused < 130 {
+					t.Errorf("%d of 160 were refused for being too fast", refused)
+				}
+				if ann.gone() {
+					t.Error("ann was cut off, who was not ten times too fast")
+				}
+			})
+		})
+	}
+}

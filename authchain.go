@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 	"slices"
 	"sync"
 )
@@ -144,14 +143,6 @@ func exposed(req AuthRequest) bool {
 		return false
 	}
 	return !ipOf(req.Addr).IsLoopback()
-}
-
-// ipOf returns the IP address in addr; the zero Addr if it is of another kind.
-func ipOf(addr net.Addr) netip.Addr {
-	if a, ok := addr.(interface{ AddrPort() netip.AddrPort }); ok {
-		return a.AddrPort().Addr().Unmap()
-	}
-	return netip.Addr{}
 }
 
 // withAddOns returns auth, and what parts implement beside it: all Admitters among them are asked,

@@ -13,12 +13,10 @@ package chatroom
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
 	"maps"
-	"math"
 	"net"
 	"runtime/debug"
 	"slices"
@@ -94,11 +92,12 @@ type Client interface {
 
 // Stats are a server's counters; those named in the plural of a thing count it now.
 type Stats struct {
-	Conns   int // connections, joined or not
+	Conns   int // connections that were let in, joined or not
 	Members int
 	Rooms   int
 
-	Accepted  uint64          // connections ever
+	Accepted  uint64          // connections let in ever
+	Refused   uint64          // connections turned away because there were too many
 	Joined    uint64          // members ever
 	Published uint64          // events ordered in rooms
 	Written   uint64          // bytes written to connections
@@ -108,7 +107,7 @@ type Stats struct {
 }
 
 type stats struct {
-	accepted, joined, published, wrote atomic.Uint64
+	accepted, refused, joined, published, wrote atomic.Uint64
 
 	mu      sync.Mutex
 	reasons map[Code]uint64
@@ -138,6 +137,8 @@ type server struct {
 	revised   atomic.Uint64  // grows before members are refreshed as their accounts changed
 	lost      sync.Map       // by what is called: how many calls have not returned, *atomic.Int32
 	reloading sync.Mutex     // held while bans are listed anew; no other lock is taken before it
+	gate      *gate
+	turned    seldom // connections turned away
 	acts      journal
 	held      heldQueue
 
@@ -178,6 +179,7 @@ func New(opts ...Option) (Server, error) {
 		opt(&s.config)
 	}
 	s.limits = s.limits.withDefaults()
+	s.gate = newGate(&s.limits, s.exempt)
 	for _, name := range append([]string{s.home}, s.fixed...) {
 		name, err := validRoom(name)
 		if err != nil {
@@ -216,90 +218,6 @@ func (s *server) readBans() error {
 }
 
 func (s *server) sealed() {}
-
-func (s *server) Serve(l net.Listener, fronts ...Front) error {
-	defer l.Close()
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return ErrServerClosed
-	}
-	s.listeners[l] = struct{}{}
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		delete(s.listeners, l)
-		s.mu.Unlock()
-	}()
-	for pause := time.Duration(0); ; {
-		conn, err := l.Accept()
-		if err == nil {
-			pause = 0
-			s.start(conn, fronts)
-			continue
-		}
-		if s.isClosed() {
-			return ErrServerClosed
-		}
-		if t, ok := errors.AsType[interface {
-			error
-			Temporary() bool
-		}](err); !ok || !t.Temporary() {
-			return err
-		}
-		// Out of files, or a peer that was gone before it was accepted: others may come.
-		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		s.log.Warn("accept failed", "err", err, "pause", pause)
-		select {
-		case <-time.After(pause):
-		case <-s.done:
-		}
-	}
-}
-
-func (s *server) isClosed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closed
-}
-
-// start serves an accepted connection in a goroutine of its own.
-func (s *server) start(conn net.Conn, fronts []Front) {
-	c, err := s.track(conn)
-	if err != nil {
-		conn.Close()
-		return
-	}
-	go c.run(s.base, fronts)
-}
-
-func (s *server) ServeConn(ctx context.Context, conn net.Conn, fronts ...Front) error {
-	c, err := s.track(conn)
-	if err != nil {
-		conn.Close()
-		return err
-	}
-	defer context.AfterFunc(ctx, func() { c.abort(ErrClosed.(*Error)) })()
-	c.gone = make(chan struct{})
-	c.run(ctx, fronts)
-	<-c.gone
-	return c.result
-}
-
-// track registers a connection, for Conn.conclude to undo.
-func (s *server) track(conn net.Conn) (*Conn, error) {
-	c := &Conn{srv: s, conn: conn, latest: time.Now().Add(6 * s.limits.Handshake), most: math.MaxInt}
-	c.socket = newSocket(c)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, ErrServerClosed
-	}
-	s.conns[c] = struct{}{}
-	s.running.Add(1)
-	s.stats.accepted.Add(1)
-	return c, nil
-}
 
 func (s *server) Join(ctx context.Context, id Identity, rooms ...string) (Client, error) {
 	nick, err := ValidNick(id.Nick)
@@ -375,7 +293,7 @@ func (s *server) Stats() Stats {
 	s.mu.Lock()
 	st := Stats{Conns: len(s.conns), Members: len(s.members), Rooms: len(s.rooms)}
 	s.mu.Unlock()
-	st.Accepted, st.Joined = s.stats.accepted.Load(), s.stats.joined.Load()
+	st.Accepted, st.Refused, st.Joined = s.stats.accepted.Load(), s.stats.refused.Load(), s.stats.joined.Load()
 	st.Published, st.Written = s.stats.published.Load(), s.stats.wrote.Load()
 	s.stats.mu.Lock()
 	st.Ended = maps.Clone(s.stats.reasons)

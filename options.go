@@ -2,6 +2,7 @@ package chatroom
 
 import (
 	"log/slog"
+	"net/netip"
 	"time"
 )
 
@@ -16,10 +17,20 @@ type Limits struct {
 	Rooms          int // rooms at one time; 1000
 	RoomsPerMember int // rooms one member is in; 10
 
+	// Conns is how many connections there are at one time, joined or not; twice Members. Handshakes is
+	// how many of them have not joined; 1000. One more makes the oldest of them go, of the address that has most.
+	// ConnsPerAddr is how many of them come from one address, and ConnRatePerAddr how many new ones in a minute; 20
+	// and 60. One address is an IPv4 address or an IPv6 network of 64 bits; see WithExempt. Whoever comes
+	// without an IP address is not limited by it. Negative means any number.
+	Conns           int
+	Handshakes      int
+	ConnsPerAddr    int
+	ConnRatePerAddr int
+
 	// MessageRate is how many messages one member may send in a second on the long run, and MessageBurst how
 	// many at once: 5 and 10. Private messages, topics and questions (VerbWho, VerbHistory and the like) count
-	// too. MoveRate and MoveBurst are for joining and leaving rooms and changing the nick: 1 and 10. Who
-	// tries ten times as much is ended with ErrFlooding. A negative rate means no limit. Clients in process have none.
+	// too. MoveRate and MoveBurst are for joining and leaving rooms and changing the nick: 1 and 10; all members
+	// from one address together have five times that. Who tries ten times as much is ended with ErrFlooding. A negative rate means no limit. Clients in process have none.
 	MessageRate  float64
 	MessageBurst int
 	MoveRate     float64
@@ -38,7 +49,7 @@ type Limits struct {
 	WelcomeMembers int
 
 	Sniff     time.Duration // silence after which a front that speaks first does so; 300 ms
-	Handshake time.Duration // time for each answer of somebody who has not joined; 10 s
+	Handshake time.Duration // time from the beginning to the first attempt to join, and for each further one; 10 s
 	Idle      time.Duration // silence after which a member is sent a ping; 30 s
 	Pong      time.Duration // silence after a ping that ends the connection; 15 s
 	Write     time.Duration // time in which a peer must take some of what it is sent; 5 s
@@ -62,6 +73,10 @@ func (l Limits) withDefaults() Limits {
 	setUnlessNone(&l.Rooms, 1000)
 	setUnlessNone(&l.RoomsPerMember, 10)
 	setUnlessNone(&l.History, 50)
+	setUnlessNone(&l.Conns, 2*l.Members)
+	setUnlessNone(&l.Handshakes, 1000)
+	setUnlessNone(&l.ConnsPerAddr, 20)
+	setUnlessNone(&l.ConnRatePerAddr, 60)
 	setUnlessNone(&l.MessageRate, 5)
 	set(&l.MessageBurst, 10)
 	setUnlessNone(&l.MoveRate, 1)
@@ -127,6 +142,7 @@ type config struct {
 	reserved  []string
 	failOpen  bool // who cannot be looked up among the bans comes in
 	plaintext bool // secrets may come in the clear
+	exempt    []netip.Prefix
 }
 
 // WithLimits sets the server's numbers; fields left zero have their defaults.
@@ -220,6 +236,13 @@ func WithReservedNicks(nicks ...string) Option {
 // WithFailOpen lets people in when the BanStore does not answer. Without it they are turned away
 // with ErrUnavailable until it does.
 func WithFailOpen() Option { return func(c *config) { c.failOpen = true } }
+
+// WithExempt takes these addresses out of the limits for one address: ConnsPerAddr, ConnRatePerAddr, and
+// what all members from one may move. It is for this machine while something is tried out, or for a
+// proxy behind which everybody has its address.
+func WithExempt(addrs ...netip.Prefix) Option {
+	return func(c *config) { c.exempt = append(c.exempt, addrs...) }
+}
 
 // WithPlaintextSecrets lets passwords and tokens come over connections that others can read.
 // Without it a secret is taken over TLS, a Unix socket or from this machine only.

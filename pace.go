@@ -38,6 +38,9 @@ func (m *member) paced(cmd *Command) error {
 	m.pace.mu.Lock()
 	wait := b.done.take(time.Now(), r)
 	m.pace.mu.Unlock()
+	if wait <= 0 && cmd.moves() {
+		wait = m.srv.gate.move(m.conn)
+	}
 	if wait <= 0 || m.hasten() {
 		return nil
 	}

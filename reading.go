@@ -25,7 +25,7 @@ func (c *Conn) Peek() ([]byte, error) {
 // that ends a message.
 func (c *Conn) PeekFor(d time.Duration) ([]byte, error) {
 	by := time.Now().Add(d)
-	if c.r < c.w || c.err != nil || c.member.Load() == nil && by.After(c.latest) {
+	if c.r < c.w || c.err != nil || c.member.Load() == nil && by.After(c.due()) {
 		return c.Peek()
 	}
 	c.setReadDeadline(by)
@@ -207,8 +207,8 @@ func (c *Conn) deadline() {
 	switch {
 	case m == nil:
 		by := time.Now().Add(l.Handshake)
-		if by.After(c.latest) {
-			by = c.latest
+		if due := c.due(); by.After(due) {
+			by = due
 		}
 		c.setReadDeadline(by)
 	case !m.pings && c.timed:
@@ -218,6 +218,14 @@ func (c *Conn) deadline() {
 	case m.pings:
 		c.setReadDeadline(time.Now().Add(l.Idle))
 	}
+}
+
+// due returns when a peer that has not joined is given up, whatever it sends until then.
+func (c *Conn) due() time.Time {
+	if c.first.IsZero() {
+		return c.latest
+	}
+	return c.first
 }
 
 // setReadDeadline sets the deadline of the next reads; one that outranks it stays.

@@ -20,9 +20,12 @@ type Conn struct {
 	srv    *server
 	conn   net.Conn
 	front  Front
+	remote net.Addr
+	first  time.Time // when somebody who has not tried to join is given up; owned by the reader
 	latest time.Time // when somebody who has not joined is given up
-	most   int       // bytes that are written at once; set before anything is
-	socket *socket   // nil if the transport can only be written to by waiting
+	pass   pass
+	most   int     // bytes that are written at once; set before anything is
+	socket *socket // nil if the transport can only be written to by waiting
 
 	member atomic.Pointer[member] // set by Join
 	tried  atomic.Bool            // what is refused next was counted by Send
@@ -53,7 +56,7 @@ const farewellTime = time.Second
 var errEndless = &Error{Code: CodeFlooding, Text: "a line without end", Retry: RetryLater}
 
 // RemoteAddr returns the peer's address.
-func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
+func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
 // TLS returns the state of the connection's TLS, or nil without TLS.
 func (c *Conn) TLS() *tls.ConnectionState {
@@ -185,6 +188,7 @@ func (c *Conn) Join(ctx context.Context, req JoinRequest) (Event, error) {
 	if c.member.Load() != nil {
 		return Event{}, &Error{Code: CodeBadRequest, Text: "already joined"}
 	}
+	c.first = time.Time{}
 	if err := cleanID(req.ID); err != nil {
 		return Event{}, err
 	}
@@ -229,6 +233,7 @@ func (c *Conn) Join(ctx context.Context, req JoinRequest) (Event, error) {
 // joined makes m the connection's member.
 func (c *Conn) joined(m *member) {
 	c.member.Store(m)
+	c.srv.gate.joined(c)
 	if stop := c.stop.Load(); stop != nil {
 		m.end(stop)
 	}
@@ -236,10 +241,7 @@ func (c *Conn) joined(m *member) {
 
 // addr returns the peer's address; the zero Addr when the transport has none.
 func (c *Conn) addr() netip.Addr {
-	if a, ok := c.conn.RemoteAddr().(interface{ AddrPort() netip.AddrPort }); ok {
-		return a.AddrPort().Addr().Unmap()
-	}
-	return netip.Addr{}
+	return ipOf(c.RemoteAddr())
 }
 
 // Send carries out a command of the member, and returns the event it led to. The member receives
@@ -306,6 +308,7 @@ func (c *Conn) conclude(err error) {
 	s.mu.Lock()
 	delete(s.conns, c)
 	s.mu.Unlock()
+	s.gate.leave(c)
 	if errors.Is(err, ErrClosed) || errors.Is(err, io.EOF) {
 		err = nil
 	}
@@ -343,7 +346,7 @@ func (c *Conn) handshakeTLS(ctx context.Context) error {
 		return nil
 	}
 	c.most = recordBytes
-	ctx, cancel := context.WithTimeout(ctx, c.srv.limits.Handshake)
+	ctx, cancel := context.WithDeadline(ctx, c.first)
 	defer cancel()
 	return t.HandshakeContext(ctx)
 }

@@ -132,3 +132,32 @@ func TestThreat07JoinFlood(t *testing.T) {
 		})
 	}
 }
+
+// All who come from one address have five times what one has.
+func TestThreat07JoinFloodFromOneAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostWith(t, chatroom.Limits{ConnsPerAddr: 30})
+		bob := enter(t, srv, "bob")
+		var crowd []*caller
+		for i := range 30 {
+			c := callFrom(t, srv, fmt.Sprintf("2001:db8::%d", i))
+			c.send(fmt.Sprintf(`{"type":"join","nick":"m%d"}`, i))
+			crowd = append(crowd, c)
+		}
+		bob.hear()
+		for s := range 20 {
+			for i, c := range crowd {
+				c.send(fmt.Sprintf(`{"type":"nick","nick":"m%d_%d"}`, i, s), fmt.Sprintf(`{"type":"nick","nick":"m%d-%d"}`, i, s))
+			}
+			time.Sleep(time.Second)
+		}
+		if n := count(bob.lines(), `"type":"nick"`); n < 130 || n > 150 {
+			t.Errorf("the room was told %d new nicks in 20 s; want fifty, and five a second", n)
+		}
+		other := callFrom(t, srv, "2001:db8:0:1::1")
+		other.send(`{"type":"join","nick":"other"}`, `{"type":"nick","nick":"another"}`)
+		if n := count(other.lines(), `"type":"nick"`); n != 1 {
+			t.Error("somebody from elsewhere had to wait too")
+		}
+	})
+}

@@ -106,12 +106,7 @@ func (t *throttle) Authenticate(ctx context.Context, req AuthRequest) (Identity,
 }
 
 func (t *throttle) addrKey(addr net.Addr) uint64 {
-	ip := ipOf(addr)
-	if ip.Is6() {
-		p, _ := ip.WithZone("").Prefix(64) // fails for more bits than there are
-		ip = p.Addr()
-	}
-	return maphash.Comparable(t.seed, ip)
+	return maphash.Comparable(t.seed, addrKey(ipOf(addr)))
 }
 
 // begin counts a try, or returns how long it has to wait.

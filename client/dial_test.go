@@ -10,6 +10,7 @@ import (
 	"errors"
 	"math/big"
 	"net"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -123,5 +124,49 @@ func TestDialNobody(t *testing.T) {
 	l.Close()
 	if c, err := client.Dial(within(t), l.Addr().String(), client.WithNick("ann")); err == nil {
 		t.Errorf("joined %v", c.Self())
+	}
+}
+
+func TestDialSaysWhyTheServerTurnsItAway(t *testing.T) {
+	srv, err := chatroom.New(chatroom.WithLimits(chatroom.Limits{ConnsPerAddr: 1, ConnRatePerAddr: 2}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = srv.Serve(l) })
+	defer serving.Wait()
+	defer srv.Close()
+
+	ann, err := client.Dial(within(t), l.Addr().String(), client.WithNick("ann"), client.WithoutReconnect())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		var refused *chatroom.Error
+		if _, err = client.Dial(within(t), l.Addr().String(), client.WithNick("bob")); !errors.As(err, &refused) {
+			t.Fatalf("Dial: %v", err)
+		}
+		if refused.Code != chatroom.CodeFull || refused.Retry != chatroom.RetryLater || refused.After != 5*time.Second {
+			t.Fatalf("Dial: %+v", refused)
+		}
+	}
+	ann.Close()
+	for srv.Stats().Conns > 0 {
+		runtime.Gosched()
+	}
+	ann, err = client.Dial(within(t), l.Addr().String(), client.WithNick("ann"), client.WithoutReconnect())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ann.Close()
+	for srv.Stats().Conns > 0 {
+		runtime.Gosched()
+	}
+	if _, err = client.Dial(within(t), l.Addr().String(), client.WithNick("ann")); !errors.Is(err, chatroom.ErrRateLimited) {
+		t.Errorf("Dial: %v", err)
 	}
 }

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // serve serves on a port of its own.
 func serve(t *testing.T, opts ...chatroom.Option) (srv chatroom.Server, addr string) {
 	t.Helper()
-	brisk := chatroom.WithLimits(chatroom.Limits{MessageRate: -1})
+	brisk := chatroom.WithLimits(chatroom.Limits{MessageRate: -1, ConnRatePerAddr: -1})
 	srv, err := chatroom.New(append([]chatroom.Option{brisk}, opts...)...)
 	if err != nil {
 		t.Fatal(err)

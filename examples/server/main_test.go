@@ -32,6 +32,7 @@ func TestWrongUsageExitsWithTwo(t *testing.T) {
 		"an argument":             {"5555"},
 		"a negative history":      {"-history", "-1"},
 		"a negative rate":         {"-rate", "-1"},
+		"fewer than no members":   {"-max-members", "-1"},
 		"a rate that is none":     {"-rate", "nan"},
 		"a level nobody knows":    {"-log-level", "loud"},
 		"a certificate alone":     {"-tls-cert", "cert.pem"},
@@ -148,6 +149,20 @@ func TestMaxMembersIsHowManyThereMayBe(t *testing.T) {
 	srv := start(t, "-max-members", "1")
 	sees(t, srv.join(t, "ann", nil), "You are ann")
 	sees(t, srv.join(t, "bob", nil), "the server is full")
+}
+
+func TestPerAddressIsHowManyConnectionsOneMayHave(t *testing.T) {
+	srv := start(t, "-per-address", "2")
+	for _, nick := range []string{"ann", "bob"} {
+		sees(t, srv.join(t, nick, nil), "You are "+nick)
+	}
+	conn, err := net.Dial("tcp", srv.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	sees(t, conn, "too many connections from your address")
 }
 
 func TestServesTLS(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 type options struct {
 	addr, room, motd      string
 	history, members      uint
+	perAddr               uint
 	rate                  float64
 	pychat                name
 	cert, key             string
@@ -69,6 +70,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.StringVar(&o.motd, "motd", "", "`text` that greets them")
 	flags.UintVar(&o.history, "history", 50, "how many earlier messages they see; 0 for none")
 	flags.UintVar(&o.members, "max-members", 10_000, "how many people there may be; 0 for any number")
+	flags.UintVar(&o.perAddr, "per-address", 20, "how many `connections` one address may have, and three times as many new ones a minute; 0 for any number")
 	flags.Float64Var(&o.rate, "rate", 5, "how many `messages` a second one of them may send on the long run; 0 for any number")
 	flags.Var(&o.pychat, "pychat", "let the clients of the Python chatroom in on this `host:port` too")
 	flags.StringVar(&o.cert, "tls-cert", "", "serve TLS with the certificate in this PEM `file`")
@@ -104,6 +106,9 @@ func (o *options) limits() chatroom.Limits {
 		History:     cmp.Or(int(o.history), -1),
 		Members:     cmp.Or(int(o.members), -1),
 		MessageRate: cmp.Or(o.rate, -1),
+
+		ConnsPerAddr:    cmp.Or(int(o.perAddr), -1),
+		ConnRatePerAddr: cmp.Or(3*int(o.perAddr), -1),
 	}
 	if o.rate == 0 {
 		l.MoveRate = -1

@@ -141,10 +141,10 @@ type server struct {
 
 var address = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 
-// startServer starts the example server on a free port. Nobody there is too fast.
+// startServer starts the example server on a free port. Nobody there is too fast or too many.
 func startServer(t *testing.T, args ...string) *server {
 	t.Helper()
-	p := start(t, nil, "server", append([]string{"-addr", "127.0.0.1:0", "-rate", "0"}, args...)...)
+	p := start(t, nil, "server", append([]string{"-addr", "127.0.0.1:0", "-rate", "0", "-per-address", "0"}, args...)...)
 	for {
 		if addr := address.FindString(p.stderr.line()); addr != "" {
 			return &server{program: p, addr: addr}

@@ -24,7 +24,7 @@ func TestAThousandCutsLeaveTheRecordAsItIs(t *testing.T) {
 	if testing.Short() {
 		messages, cuts = 10_000, 100
 	}
-	srv, err := chatroom.New(chatroom.WithLimits(chatroom.Limits{HistoryBytes: 256 << 20, Lag: 256 << 20, Write: time.Minute, MessageRate: -1}))
+	srv, err := chatroom.New(chatroom.WithLimits(chatroom.Limits{HistoryBytes: 256 << 20, Lag: 256 << 20, Write: time.Minute, MessageRate: -1, ConnRatePerAddr: -1}))
 	if err != nil {
 		t.Fatal(err)
 	}

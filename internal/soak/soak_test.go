@@ -47,7 +47,7 @@ func TestMain(m *testing.M) {
 // serve is the server process. It says where it listens, and ends with its input.
 func serve() error {
 	srv, err := chatroom.New(
-		chatroom.WithLimits(chatroom.Limits{Linger: linger, HistoryBytes: historyBytes, MessageRate: -1, MoveRate: -1}),
+		chatroom.WithLimits(chatroom.Limits{Linger: linger, HistoryBytes: historyBytes, MessageRate: -1, MoveRate: -1, ConnsPerAddr: -1, ConnRatePerAddr: -1}),
 		chatroom.WithAuthenticator(chatroom.AuthenticatorFunc(func(_ context.Context, req chatroom.AuthRequest) (chatroom.Identity, error) {
 			id := chatroom.Identity{Nick: req.Nick}
 			if strings.HasPrefix(req.Nick, "m0") {

@@ -1,0 +1,166 @@
+package chatroom
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net"
+	"sync"
+	"time"
+)
+
+func (s *server) Serve(l net.Listener, fronts ...Front) error {
+	defer l.Close()
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return ErrServerClosed
+	}
+	s.listeners[l] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.listeners, l)
+		s.mu.Unlock()
+	}()
+	for pause := time.Duration(0); ; {
+		conn, err := l.Accept()
+		if err == nil {
+			pause = 0
+			s.start(conn, fronts)
+			continue
+		}
+		if s.isClosed() {
+			return ErrServerClosed
+		}
+		if t, ok := errors.AsType[interface {
+			error
+			Temporary() bool
+		}](err); !ok || !t.Temporary() {
+			return err
+		}
+		// Out of files, or a peer that was gone before it was accepted: others may come.
+		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+		s.log.Warn("accept failed", "err", err, "pause", pause)
+		select {
+		case <-time.After(pause):
+		case <-s.done:
+		}
+	}
+}
+
+func (s *server) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+// start serves an accepted connection in a goroutine of its own, if it is let in. It does not wait for the peer.
+func (s *server) start(conn net.Conn, fronts []Front) {
+	c, err := s.enter(conn, fronts)
+	if err != nil {
+		return
+	}
+	go c.run(s.base, fronts)
+}
+
+func (s *server) ServeConn(ctx context.Context, conn net.Conn, fronts ...Front) error {
+	c, err := s.enter(conn, fronts)
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { c.abort(ErrClosed.(*Error)) })()
+	c.gone = make(chan struct{})
+	c.run(ctx, fronts)
+	<-c.gone
+	return c.result
+}
+
+// enter lets a connection in, for Conn.conclude to undo. If it does not, it has closed it.
+func (s *server) enter(conn net.Conn, fronts []Front) (*Conn, error) {
+	now := time.Now()
+	c := &Conn{
+		srv: s, conn: conn, remote: conn.RemoteAddr(), most: math.MaxInt,
+		first: now.Add(s.limits.Handshake), latest: now.Add(6 * s.limits.Handshake),
+	}
+	c.socket = newSocket(c)
+	evicted, refused := s.gate.enter(c, c.addr())
+	if refused != nil {
+		s.turnAway(c, fronts, refused)
+		return nil, refused
+	}
+	if evicted != nil {
+		evicted.abort(errCrowded)
+	}
+	s.mu.Lock()
+	closed := s.closed
+	if !closed {
+		s.conns[c] = struct{}{}
+		s.running.Add(1)
+	}
+	s.mu.Unlock()
+	if closed {
+		s.gate.leave(c)
+		conn.Close()
+		return nil, ErrServerClosed
+	}
+	s.stats.accepted.Add(1)
+	return c, nil
+}
+
+// shortly is the time that a connection is given to take why it is turned away: a new one has room for a
+// line in its buffers, or is not worth waiting for.
+const shortly = 5 * time.Millisecond
+
+// turnAway tells a peer why it is not let in, and closes its connection. There may be a great many of them,
+// so this takes no goroutine and next to no time.
+func (s *server) turnAway(c *Conn, fronts []Front, why *Error) {
+	s.stats.refused.Add(1)
+	if times, due := s.turned.due(time.Now()); due {
+		s.log.Warn("connections turned away", "times", times, "addr", c.remote, "err", why)
+	}
+	if _, encrypted := c.conn.(interface{ HandshakeContext(context.Context) error }); !encrypted {
+		if len(fronts) == 0 {
+			fronts = s.fronts
+		}
+		c.conn.SetWriteDeadline(time.Now().Add(shortly))
+		_, _ = c.conn.Write(s.farewell(fronts, why)) // it is closed either way
+	}
+	c.conn.Close()
+}
+
+// farewell returns what ends a connection before it is known which front its peer speaks to: a line
+// of the first front that can write one.
+func (s *server) farewell(fronts []Front, why *Error) (line []byte) {
+	defer func() {
+		if p := recover(); p != nil {
+			line = nil
+		}
+	}()
+	for _, f := range fronts {
+		if enc, ok := f.(Encoder); ok {
+			return enc.AppendEvent(nil, &Event{Kind: KindBye, Err: why})
+		}
+	}
+	return nil
+}
+
+// A seldom is for what may happen at any rate and is worth a line in the log once a second.
+type seldom struct {
+	mu    sync.Mutex
+	last  time.Time
+	times int
+}
+
+// due counts once more, and reports whether it is time for a line, and how often it happened since the last one.
+func (s *seldom) due(now time.Time) (times int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.times++
+	if now.Sub(s.last) < time.Second {
+		return 0, false
+	}
+	times = s.times
+	s.last, s.times = now, 0
+	return times, true
+}

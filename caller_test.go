@@ -35,9 +35,10 @@ func hostBubble(t testing.TB, opts ...chatroom.Option) chatroom.Server {
 	return srv
 }
 
-// brisk sets limits in which nobody is too fast, and one address may be everybody's.
+// brisk sets limits in which nobody is too fast, nobody is a crowd, and one address may be everybody's.
 func brisk(l chatroom.Limits) chatroom.Option {
 	l.MessageRate, l.MoveRate, l.ConnsPerAddr, l.ConnRatePerAddr = -1, -1, -1, -1
+	l.Notices = -1
 	return chatroom.WithLimits(l)
 }
 

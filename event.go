@@ -16,6 +16,7 @@ const (
 	KindNotice  Kind = "notice"  // the server says Text; to one member alone when Seq is zero
 	KindJoin    Kind = "join"    // From came in
 	KindLeave   Kind = "leave"   // From left; Text says why
+	KindCrowd   Kind = "crowd"   // Crowd came in and left, too many at a time for a KindJoin and a KindLeave each
 	KindNick    Kind = "nick"    // From is called Nick now
 	KindTopic   Kind = "topic"   // From set the topic to Text
 	KindDeleted Kind = "deleted" // in history: a message of From stood here until a moderator deleted it
@@ -99,12 +100,24 @@ type Event struct {
 	Members []MemberInfo // in KindMembers
 	Rooms   []RoomInfo   // in KindRooms
 	Gap     *Gap         // in KindGap
+	Crowd   *Crowd       // in KindCrowd
 	Err     *Error       // in KindError and KindBye
 }
 
 // A Gap is a range of numbers that are missing: of a room's events, or, if the event names no
 // room, of those for the member alone.
 type Gap struct{ From, To uint64 }
+
+// A Crowd is who came in and who left during a storm. Whoever did both is in neither list. A welcome
+// may have listed some of Joined already.
+type Crowd struct {
+	// Joined and Left name all, or in a room of more than Limits.WelcomeMembers a few.
+	Joined, Left []MemberInfo
+	// How many they are.
+	JoinedCount, LeftCount int
+	// Count is how many are in the room now.
+	Count int
+}
 
 // Seen is how far a member has read a room.
 type Seen struct {
@@ -156,14 +169,15 @@ type Held struct {
 }
 
 // Welcome is what a member finds in a room it has joined. It holds the state as of the sequence
-// number Seq, the member's own KindJoin event. Events up to Seq that follow are history.
+// number Seq, which is the member's own KindJoin unless that is told later, in a KindCrowd. Events
+// before Seq that follow are history.
 type Welcome struct {
-	Seq     uint64 // the sequence number of the member's own join
+	Seq     uint64 // the sequence number of the first event that is new to the member
 	History int    // how many events before Seq follow
 	Epoch   string // changes when the server's memory of the room is lost
 	Topic   string
-	// Members are those in the room, this one included, at most Limits.WelcomeMembers of them;
-	// Count is how many there are.
+	// Members are those in the room, this one included, if there are no more than Limits.WelcomeMembers,
+	// or else a few of them; Count is how many there are.
 	Members []MemberInfo
 	Count   int
 	MOTD    string // the message of the day; only in a connection's first welcome

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,7 @@ type room struct {
 
 	mu    sync.Mutex
 	seats map[*member]*seat
+	crowd crowd
 	topic string
 	mode  mode
 	log   *log[entry]
@@ -64,7 +66,7 @@ type seat struct {
 	room   *room
 	member *member
 	stream *stream // nil in process
-	joined uint64  // the number of the member's own join
+	joined uint64  // the number of what was new first to the member: its own join, unless that was told later
 
 	// Where reading begins: what has the numbers from to upto is history, and what is from the number
 	// of lost on up to from is gone.
@@ -177,6 +179,7 @@ func (r *room) admits(m *member) error {
 // appendLocked gives e its place in the room's order. r.mu must be held, and deliver called after
 // it is released.
 func (r *room) appendLocked(e *Event) {
+	r.introduceLocked(e)
 	e.Seq, e.Room, e.Time = r.log.next, r.name, now()
 	switch e.Kind {
 	case KindTopic:
@@ -239,6 +242,9 @@ func (e *Event) cost() int64 {
 	if e.Welcome != nil {
 		lists += len(e.Welcome.Members)
 	}
+	if e.Crowd != nil {
+		lists += len(e.Crowd.Joined) + len(e.Crowd.Left)
+	}
 	return int64(128 + len(e.Text) + len(e.From) + len(e.Nick) + len(e.ID) + 64*lists)
 }
 
@@ -246,10 +252,9 @@ func (e *Event) cost() int64 {
 // before place, and pins the room until then. server.mu and r.mu must be held, and deliver called after they are released.
 func (r *room) seatLocked(m *member, seen *Seen) *seat {
 	s := r.newSeatLocked(m, seen)
-	e := Event{Kind: KindJoin, From: m.nick, Member: m.number}
-	r.appendLocked(&e)
-	s.joined, s.upto = e.Seq, e.Seq
 	r.seats[m] = s
+	r.comeLocked(s)
+	s.upto = s.joined
 	return s
 }
 
@@ -312,6 +317,10 @@ func (s *seat) place() (shown []Event) {
 		begin = s.upto
 	}
 	events, _ := r.log.find(begin)
+	pos := r.cost.Load()
+	if span := events.span(); len(span) > 0 {
+		pos = span[0].cost - span[0].Event.cost()
+	}
 	r.mu.Unlock()
 	if s.stream != nil {
 		s.stream.encode()
@@ -322,9 +331,8 @@ func (s *seat) place() (shown []Event) {
 		s.pos.Store(s.bytes.pos())
 	} else {
 		s.events = events
-		oldest := &events.span()[0] // the member's own join at least
 		s.caught.Store(r.cost.Load())
-		s.pos.Store(oldest.cost - oldest.Event.cost())
+		s.pos.Store(pos)
 	}
 	s.unpin()
 	return shown
@@ -436,29 +444,44 @@ func (s *stream) after(number uint64) int64 {
 	return c.pos()
 }
 
-// membersLocked lists up to n of those in the room, by nick.
-func (r *room) membersLocked(n int) []MemberInfo {
-	all := make([]MemberInfo, 0, min(n, len(r.seats)))
-	for m, s := range r.seats {
-		if len(all) == n {
+// someLocked lists those in the room for a welcome to s. r.mu must be held.
+func (r *room) someLocked(s *seat) []MemberInfo {
+	if len(r.seats) <= r.srv.limits.WelcomeMembers {
+		return byNick(r.membersLocked())
+	}
+	some := []MemberInfo{s.info()}
+	for _, other := range r.seats {
+		if len(some) == crowdNames {
 			break
 		}
-		all = append(all, MemberInfo{Nick: s.nick, Member: m.number, Role: s.role, Lingering: m.parked})
-	}
-	slices.SortFunc(all, func(a, b MemberInfo) int {
-		if a.Nick < b.Nick {
-			return -1
+		if other != s {
+			some = append(some, other.info())
 		}
-		return 1
-	})
+	}
+	return byNick(some)
+}
+
+// membersLocked lists everybody in the room. r.mu must be held.
+func (r *room) membersLocked() []MemberInfo {
+	all := make([]MemberInfo, 0, len(r.seats))
+	for _, s := range r.seats {
+		all = append(all, s.info())
+	}
 	return all
+}
+
+// byNick sorts members.
+func byNick(members []MemberInfo) []MemberInfo {
+	slices.SortFunc(members, func(a, b MemberInfo) int { return strings.Compare(a.Nick, b.Nick) })
+	return members
 }
 
 // members lists everybody in the room, by nick.
 func (r *room) members() []MemberInfo {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.membersLocked(len(r.seats))
+	all := r.membersLocked()
+	r.mu.Unlock()
+	return byNick(all)
 }
 
 func (r *room) info() RoomInfo {

@@ -270,6 +270,10 @@ func appendEvent(dst []byte, e *Event) []byte {
 		o = o.float("move_rate", w.Limits.MoveRate).num("move_burst", uint64(w.Limits.MoveBurst))
 		o = append(o, '}')
 	}
+	if c := e.Crowd; c != nil {
+		o = o.members("joined", c.Joined).num("joined_count", uint64(c.JoinedCount))
+		o = o.members("left", c.Left).num("left_count", uint64(c.LeftCount)).num("count", uint64(c.Count))
+	}
 	if e.Kind == KindMembers {
 		o = o.members("members", e.Members)
 	}

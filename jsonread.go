@@ -30,6 +30,7 @@ type wireEvent struct {
 	MOTD       string       `json:"motd"`
 	Members    []wireMember `json:"members"`
 	Count      int          `json:"count"`
+	Joined     []wireMember `json:"joined"`
 	Rooms      []wireRoom   `json:"rooms"`
 	Limits     wireLimits   `json:"limits"`
 
@@ -48,7 +49,11 @@ type wireEvent struct {
 	Held     []Held       `json:"held"`
 	Hits     []wireMember `json:"hits"`
 	Left     []wireMember `json:"left"`
-	Notes    []string     `json:"notes"`
+
+	JoinedCount int `json:"joined_count"`
+	LeftCount   int `json:"left_count"`
+
+	Notes []string `json:"notes"`
 
 	Session string  `json:"session"`
 	Resumed bool    `json:"resumed"`
@@ -149,6 +154,11 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 			Seq: w.Seq, History: w.History, Epoch: w.Epoch, Topic: w.Topic, MOTD: w.MOTD, Role: Role(w.Role),
 			Members: memberInfos(w.Members), Count: w.Count, Session: w.Session, Resumed: w.Resumed,
 			Limits: w.Limits.limits(),
+		}
+	case KindCrowd:
+		e.Crowd = &Crowd{
+			Joined: memberInfos(w.Joined), Left: memberInfos(w.Left),
+			JoinedCount: w.JoinedCount, LeftCount: w.LeftCount, Count: w.Count,
 		}
 	case KindMembers:
 		e.Members = memberInfos(w.Members)

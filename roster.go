@@ -178,7 +178,7 @@ func (s *server) welcomeLocked(m *member, seat *seat, id string) Event {
 		Kind: KindWelcome, ID: id, Room: r.name, Nick: m.nick, Member: m.number, Time: now(),
 		Welcome: &Welcome{
 			Seq: seat.joined, History: int(seat.upto - seat.from), Epoch: r.epoch, Topic: r.topic, Role: seat.role,
-			Count: len(r.seats), Members: r.membersLocked(s.limits.WelcomeMembers),
+			Count: len(r.seats), Members: r.someLocked(seat),
 			Limits: s.limits.wire(seat.role),
 		},
 	}
@@ -266,7 +266,7 @@ func (s *server) forget(m *member) {
 			case expelled != nil:
 				expelled.inLocked(r)
 			default:
-				r.appendLocked(&Event{Kind: KindLeave, Text: leaveText(reason), From: seat.nick, Member: m.number})
+				r.goLocked(seat, leaveText(reason))
 			}
 		})
 		s.dropLocked(seat.room)

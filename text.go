@@ -244,6 +244,8 @@ func (f TextFront) appendLine(dst []byte, e *Event) []byte {
 		if e.Text != "" {
 			dst = fmt.Appendf(dst, " (%s)", e.Text)
 		}
+	case KindCrowd:
+		dst = appendCrowd(dst, e.Crowd)
 	case KindNick:
 		dst = fmt.Appendf(dst, "--- %s is now called %s", e.From, e.Nick)
 	case KindTopic:
@@ -263,6 +265,20 @@ func (f TextFront) appendLine(dst []byte, e *Event) []byte {
 		}
 	}
 	return append(dst, '\n')
+}
+
+// appendCrowd appends who came and who went, in one line.
+func appendCrowd(dst []byte, c *Crowd) []byte {
+	if c.JoinedCount > 0 {
+		dst = fmt.Appendf(dst, "--> %s joined", nickList(c.Joined, c.JoinedCount))
+	}
+	if c.JoinedCount > 0 && c.LeftCount > 0 {
+		dst = append(dst, "; "...)
+	}
+	if c.LeftCount > 0 {
+		dst = fmt.Appendf(dst, "<-- %s left", nickList(c.Left, c.LeftCount))
+	}
+	return dst
 }
 
 func appendWelcome(dst []byte, e *Event) []byte {

@@ -134,6 +134,8 @@ func setUp(t testing.TB, section string) (opts []chatroom.Option, addrs map[stri
 			limits.TextBytes = n
 		case "members":
 			limits.Members = n
+		case "notices":
+			limits.Notices = n
 		case "message-rate":
 			limits.MessageRate = float64(n)
 		case "message-burst":

@@ -128,6 +128,7 @@ type server struct {
 	done    chan struct{} // closed when the server is
 	matcher BanMatcher    // nil unless the store is one
 	chain   []*filtering
+	masks   []nickMask // of the reserved nicks
 	stats   stats
 
 	numbers   atomic.Uint64  // members ever
@@ -189,6 +190,7 @@ func New(opts ...Option) (Server, error) {
 		s.rooms[r.key] = r
 	}
 	s.home, _ = validRoom(s.home)
+	s.masks = newMasks(s.reserved)
 	if s.fronts == nil {
 		s.fronts = []Front{JSONFront{}, TextFront{Home: s.home}}
 	}

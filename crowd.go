@@ -16,7 +16,7 @@ type crowd struct {
 
 const (
 	// crowdPause is how long a room is told nothing of those who come and go in a storm.
-	crowdPause = 250 * time.Millisecond
+	crowdPause = 500 * time.Millisecond
 	// crowdNames is how many of a crowd a room is told by name that is too large for its welcomes to list everybody.
 	crowdNames = 20
 )

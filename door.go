@@ -75,7 +75,7 @@ func (s *server) authenticate(ctx context.Context, req AuthRequest) (Identity, e
 	if err == nil {
 		id.Nick, err = ValidNick(id.Nick)
 	}
-	if err == nil && !id.mayBeCalled(s.reserved) {
+	if err == nil && !id.mayBeCalled(s.masks) {
 		err = &Error{Code: CodeNickInvalid, Text: id.Nick + " is reserved; choose another nick"}
 	}
 	if err == nil && (id.Role < RoleMember || id.Role > RoleAdmin) {

@@ -2,10 +2,9 @@ package chatroom
 
 // What tests of authenticators see beside what everybody does.
 
-var (
-	MayBeCalled   = Identity.mayBeCalled
-	SecretExposed = secretExposed
-)
+var SecretExposed = secretExposed
+
+func MayBeCalled(id Identity, reserved []string) bool { return id.mayBeCalled(newMasks(reserved)) }
 
 // OnDerive calls call before each hash that f works out, with what the work depends on.
 func (f *PasswordFile) OnDerive(call func(iterations, salt, sum int)) {

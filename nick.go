@@ -102,6 +102,9 @@ func badInName(r rune) string {
 // fold returns what two spellings of one nick or room name have in common: the comparison key of
 // the PRECIS Nickname profile. A name the profile refuses folds to itself.
 func fold(name string) string {
+	if !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return strings.ToLower(name) // which is all the profile does then
+	}
 	key, err := precis.Nickname.CompareKey(name)
 	if err != nil {
 		return name

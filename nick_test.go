@@ -2,11 +2,14 @@ package chatroom_test
 
 import (
 	"errors"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/secure/precis"
 
 	"golang.org/x/text/width"
 
@@ -204,4 +207,22 @@ func respell(nick string) []string {
 		}, nick))
 	}
 	return variants
+}
+
+// What is all ASCII is folded without the profile, to what the profile makes of it.
+func TestASCIINicksFoldAsTheProfileHasIt(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 20_000 {
+		nick := make([]byte, 1+r.IntN(20))
+		for i := range nick {
+			nick[i] = byte('!' + r.IntN('~'-'!'+1))
+		}
+		want, err := precis.Nickname.CompareKey(string(nick))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := chatroom.NickKeys(string(nick))[0]; got != want {
+			t.Fatalf("%q has the key %q, and the profile's is %q", nick, got, want)
+		}
+	}
 }

@@ -45,11 +45,11 @@ type Limits struct {
 	// HistoryBytes is about how many bytes of events a room keeps at most for those who join, and
 	// at least for those who come back after a lost connection; 1 MiB.
 	HistoryBytes int
-	// WelcomeMembers is up to how many members a welcome lists all of them; 500. In a larger room it lists a
+	// WelcomeMembers is up to how many members a welcome lists all of them; 200. In a larger room it lists a
 	// few. VerbWho lists all.
 	WelcomeMembers int
 	// Notices is how many joins and leaves a second a room is told one by one; 20, negative means
-	// all. Of more at a time it is told together, in a KindCrowd four times a second.
+	// all. Of more at a time it is told together, in a KindCrowd twice a second.
 	Notices int
 
 	Sniff     time.Duration // silence after which a front that speaks first does so; 300 ms
@@ -86,7 +86,7 @@ func (l Limits) withDefaults() Limits {
 	setUnlessNone(&l.MoveRate, 1)
 	set(&l.MoveBurst, 10)
 	set(&l.HistoryBytes, 1<<20)
-	set(&l.WelcomeMembers, 500)
+	set(&l.WelcomeMembers, 200)
 	setUnlessNone(&l.Notices, 20)
 	set(&l.Sniff, 300*time.Millisecond)
 	set(&l.Handshake, 10*time.Second)

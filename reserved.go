@@ -18,11 +18,23 @@ func ReservedNicks() []string {
 // ReservedNick reports whether nick, or what it could be taken for, is among reserved, which are
 // masks. A reserved nick is for whoever is logged in to the account of that name.
 func ReservedNick(nick string, reserved []string) bool {
-	texts := maskTexts(nick)
-	return slices.ContainsFunc(reserved, func(mask string) bool { return newMask(mask).matches(texts) })
+	return isReserved(nick, newMasks(reserved))
 }
 
-// mayBeCalled reports whether id may have its nick, as far as reserved has a say.
-func (id Identity) mayBeCalled(reserved []string) bool {
-	return !ReservedNick(id.Nick, reserved) || id.Account != "" && fold(id.Account) == fold(id.Nick)
+func newMasks(masks []string) []nickMask {
+	ready := make([]nickMask, len(masks))
+	for i, mask := range masks {
+		ready[i] = newMask(mask)
+	}
+	return ready
+}
+
+func isReserved(nick string, masks []nickMask) bool {
+	texts := maskTexts(nick)
+	return slices.ContainsFunc(masks, func(mask nickMask) bool { return mask.matches(texts) })
+}
+
+// mayBeCalled reports whether id may have its nick, as far as what is reserved has a say.
+func (id Identity) mayBeCalled(reserved []nickMask) bool {
+	return !isReserved(id.Nick, reserved) || id.Account != "" && fold(id.Account) == fold(id.Nick)
 }

@@ -171,11 +171,25 @@ func (s *seat) deliver(limit int64) {
 	if lag > limit/4 && !s.behind.Load() {
 		s.took.Store(time.Now().UnixNano())
 		if s.behind.CompareAndSwap(false, true) {
-			s.room.grace.Store(time.Now().Add(s.room.srv.limits.Write / 10).UnixNano())
+			s.room.grace.Store(time.Now().Add(s.grace()).UnixNano())
 			s.room.behind.Add(1)
 		}
 	}
 	s.member.take(s)
+}
+
+// socketGrace is how long speakers wait for a member whose system has taken so much already that it takes
+// no more, and whose program reads none of it.
+const socketGrace = 20 * time.Millisecond
+
+// grace returns how long speakers wait for the seat when it falls behind. Without a socket it may be that a goroutine
+// was not scheduled.
+func (s *seat) grace() time.Duration {
+	grace := s.room.srv.limits.Write / 10
+	if s.member.conn != nil && s.member.conn.socket != nil {
+		grace = min(grace, socketGrace)
+	}
+	return grace
 }
 
 // stuck reports whether a member in process that is far behind has taken nothing in Limits.Write.
@@ -257,7 +271,7 @@ func (s *seat) hurried(most time.Duration) time.Duration {
 
 // wait holds a speaker back while others catch up, so that a burst slows those who make it and
 // cuts off nobody who reads. For a room that lags as a whole that is Limits.Write at most: by then
-// a peer that takes nothing is cut off. For a few who lag it is a tenth of that each time one falls
+// a peer that takes nothing is cut off. For a few who lag it is their grace each time one falls
 // behind.
 func (s *seat) wait(ctx context.Context) error {
 	r := s.room

@@ -53,6 +53,10 @@ type Conn struct {
 // farewellTime is how long a peer that is told to go has for closing its side.
 const farewellTime = time.Second
 
+// lastChance is how long a peer that is cut off for taking too little has to take its farewell. Until then
+// its place in the log is held, and with it all that is said.
+const lastChance = 200 * time.Millisecond
+
 var errEndless = &Error{Code: CodeFlooding, Text: "a line without end", Retry: RetryLater}
 
 // RemoteAddr returns the peer's address.
@@ -148,7 +152,7 @@ func (c *Conn) abort(reason *Error) {
 func (c *Conn) endBy(reason *Error) {
 	d := c.srv.limits.Write
 	if reason.Code == CodeTooSlow {
-		d = min(d, farewellTime)
+		d = min(d, lastChance)
 	}
 	by := time.Now().Add(d)
 	c.writeBy.Store(by.UnixNano())

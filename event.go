@@ -278,6 +278,11 @@ type Command struct {
 	// at most 500.
 	Before, After uint64
 
+	// Of VerbJoin, for a member that was in Room before: how far it has read it then. It receives what
+	// followed, after a KindGap where that is not kept any more, and not what is shown to somebody new.
+	// Other rooms, and Room in another epoch, do not count.
+	Seen []Seen
+
 	// For moderators.
 	Target   string        // of a ban, a mute or an allowance: see ParseTarget; Nick means the person
 	Reason   string        // told to whom it hits

@@ -142,7 +142,11 @@ func refusal(id string, err error) Event {
 // MarshalJSON returns the command as it goes on the wire. What is not UTF-8 is refused with an
 // Error, as a server would.
 func (c Command) MarshalJSON() ([]byte, error) {
-	for _, s := range []string{string(c.Verb), c.ID, c.Room, c.Nick, c.Text, c.Target, c.Reason, c.Note, c.Ref} {
+	texts := []string{string(c.Verb), c.ID, c.Room, c.Nick, c.Text, c.Target, c.Reason, c.Note, c.Ref}
+	for _, s := range c.Seen {
+		texts = append(texts, s.Room, s.Epoch)
+	}
+	for _, s := range texts {
 		if !utf8.ValidString(s) {
 			return nil, &Error{Code: CodeTextInvalid, Text: "a text must be UTF-8"}
 		}
@@ -152,6 +156,9 @@ func (c Command) MarshalJSON() ([]byte, error) {
 	o = o.seconds("for", c.For).seconds("every", c.Every).str("ref", c.Ref).num("seq", c.Seq).num("before", c.Before).num("after", c.After).num("count", uint64(max(c.Count, 0)))
 	if c.Role != RoleMember {
 		o = o.str("role", c.Role.String())
+	}
+	if len(c.Seen) > 0 {
+		o = o.list("seen", c.Seen)
 	}
 	return append(o.flag("accounts", c.Accounts).flag("preview", c.Preview).flag("force", c.Force), '}'), nil
 }

@@ -120,6 +120,10 @@ func TestCommandsOnTheWire(t *testing.T) {
 		{chatroom.Private("bob", "psst"), `{"type":"private","nick":"bob","text":"psst"}`},
 		{chatroom.Rename("anna"), `{"type":"nick","nick":"anna"}`},
 		{chatroom.JoinRoom("den"), `{"type":"join","room":"den"}`},
+		{
+			chatroom.Command{Verb: chatroom.VerbJoin, Room: "den", Seen: []chatroom.Seen{{Room: "den", Epoch: "E", Seq: 7}, {}}},
+			`{"type":"join","room":"den","seen":[{"room":"den","epoch":"E","seq":7},{"room":"","epoch":"","seq":0}]}`,
+		},
 		{chatroom.LeaveRoom("den", "lunch"), `{"type":"leave","room":"den","text":"lunch"}`},
 		{chatroom.Topic("", ""), `{"type":"topic"}`},
 		{chatroom.Who("den"), `{"type":"who","room":"den"}`},
@@ -139,6 +143,18 @@ func TestCommandsOnTheWire(t *testing.T) {
 		}
 		if diff := cmp.Diff(tt.command, back); diff != "" {
 			t.Errorf("%s read back (-want +got):\n%s", tt.command.Verb, diff)
+		}
+	}
+}
+
+func TestACommandThatIsNotUTF8DoesNotGoOnTheWire(t *testing.T) {
+	for _, cmd := range []chatroom.Command{
+		chatroom.Say("lobby", "\xff"),
+		{Verb: chatroom.VerbJoin, Seen: []chatroom.Seen{{Room: "\xff"}}},
+		{Verb: chatroom.VerbJoin, Seen: []chatroom.Seen{{Epoch: "\xff"}}},
+	} {
+		if line, err := cmd.MarshalJSON(); !errors.Is(err, chatroom.ErrTextInvalid) {
+			t.Errorf("%+v is %s, %v", cmd, line, err)
 		}
 	}
 }

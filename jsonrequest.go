@@ -45,7 +45,7 @@ func (r *request) command() Command {
 	return Command{
 		Verb: Verb(r.Type), ID: r.ID, Room: r.Room, Nick: r.Nick, Text: r.Text,
 		Target: r.Target, Reason: r.Reason, Note: r.Note, For: seconds(r.For), Every: seconds(r.Every),
-		Before: r.Before, After: r.After, Ref: r.Ref, Seq: r.Seq, Count: r.Count, Role: Role(r.Role),
+		Before: r.Before, After: r.After, Seen: r.Seen, Ref: r.Ref, Seq: r.Seq, Count: r.Count, Role: Role(r.Role),
 		Accounts: r.Accounts, Preview: r.Preview, Force: r.Force,
 	}
 }

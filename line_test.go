@@ -220,7 +220,7 @@ func FuzzParseLine(f *testing.F) {
 			if !errors.Is(err, chatroom.ErrUnknownCommand) && !errors.Is(err, chatroom.ErrBadRequest) {
 				t.Fatalf("ParseLine(%q): %v", line, err)
 			}
-			if !command(line) || cmd != (chatroom.Command{}) {
+			if !command(line) || !cmp.Equal(cmd, chatroom.Command{}) {
 				t.Fatalf("ParseLine(%q) = %+v, %v", line, cmd, err)
 			}
 		case cmd.Verb == chatroom.VerbSay:

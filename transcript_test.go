@@ -217,7 +217,7 @@ type stage struct {
 	callers map[string]*caller
 	addrs   map[string]string // where they connect from
 	acts    []string          // the ids of the acts so far
-	tokens  map[string]string // by who was told them last and what they are, in quotes
+	tokens  map[string]string // by who was told them last, what they are and of which room, in quotes
 	out     strings.Builder
 }
 
@@ -251,7 +251,10 @@ func (s *stage) act(line string) {
 	if m := spoken.FindStringSubmatch(line); m != nil {
 		said := actName.ReplaceAllStringFunc(m[2], s.actID)
 		said = strings.ReplaceAll(said, `"SESSION"`, s.tokens[m[1]+" session"])
-		s.caller(m[1]).send(strings.ReplaceAll(said, `"EPOCH"`, s.tokens[m[1]+" epoch"]))
+		s.caller(m[1]).send(seenRoom.ReplaceAllStringFunc(said, func(seen string) string {
+			room := seenRoom.FindStringSubmatch(seen)[1]
+			return strings.Replace(seen, `"EPOCH"`, s.tokens[m[1]+" epoch "+room], 1)
+		}))
 		return
 	}
 	if line == "(the server shuts down)" {
@@ -307,7 +310,11 @@ func (s *stage) forget(name string) {
 	s.names = slices.DeleteFunc(s.names, func(n string) bool { return n == name })
 }
 
-var random = regexp.MustCompile(`"(epoch|session)":"[A-Z2-7]{26,}"`)
+var (
+	random   = regexp.MustCompile(`"(epoch|session)":"[A-Z2-7]{26,}"`)
+	seenRoom = regexp.MustCompile(`"room":"(\w+)","epoch":"EPOCH"`)
+	inRoom   = regexp.MustCompile(`"room":"(\w+)"`)
+)
 
 // Ids of acts are random. They are called ACT1, ACT2 and so on, in the order of the acts.
 var actName = regexp.MustCompile(`\bACT\d+\b`)
@@ -349,7 +356,11 @@ func (s *stage) listen() {
 			}
 			text = random.ReplaceAllStringFunc(text, func(field string) string {
 				key, token, _ := strings.Cut(field, ":")
-				s.tokens[name+" "+strings.Trim(key, `"`)] = token
+				what := name + " " + strings.Trim(key, `"`)
+				if room := inRoom.FindStringSubmatch(text); key == `"epoch"` && room != nil {
+					what += " " + room[1]
+				}
+				s.tokens[what] = token
 				return key + `:"` + strings.ToUpper(strings.Trim(key, `"`)) + `"`
 			})
 			fmt.Fprintln(&s.out, strings.TrimRight(name+"< "+acts.Replace(text), " "))

@@ -157,8 +157,10 @@ func (c *Command) asks() bool {
 	switch c.Verb {
 	case VerbWho, VerbRooms, VerbRoom, VerbPing, VerbHistory, VerbBans, VerbActs, VerbHeld:
 		return true
+	case VerbBan, VerbMute, VerbAllow:
+		return c.Preview
 	}
-	return c.Preview
+	return false
 }
 
 // carryOutFor carries out a command and notes in res what it led to.

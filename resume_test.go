@@ -613,7 +613,7 @@ func TestACommandSentAgainIsNotDoneAgain(t *testing.T) {
 			`{"type":"say","id":"1","text":"one"}`, `{"type":"private","id":"2","nick":"bob","text":"two"}`,
 			`{"type":"nick","id":"3","nick":"anna"}`, `{"type":"topic","id":"4","text":"tea"}`,
 			`{"type":"join","id":"5","room":"side"}`, `{"type":"say","id":"6","room":"nowhere","text":"x"}`,
-			`{"type":"say","id":"7","room":"lobby","text":"last"}`,
+			`{"type":"say","id":"7","room":"lobby","text":"last","preview":true}`, // of which there is none
 		}
 		ann.send(commands...)
 		ann.take()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -47,9 +48,11 @@ const (
 // 30 seconds and is never shorter than the server asks for, and continues its session: Receive
 // goes on with what followed, each event once and in its room's order, and Send does not notice.
 // When the server has given the session up by then, the Client joins its rooms anew. Receive
-// returns a KindWelcome for each, a KindGap for what is gone, and what the server still has; a room
-// that does not let it in again ends with a KindLeave of this member without a number. WithState
+// returns a KindWelcome for each, a KindGap for what is gone, and what the server still has. WithState
 // tells of all that.
+//
+// A room that does not let the member in again, and one it wanted to leave when the session was lost, ends
+// with a KindLeave of this member without a number. A member that was in no room is in the first one again.
 type Client struct {
 	// Set before New returns.
 	conf   config
@@ -90,6 +93,7 @@ type room struct {
 	joined  uint64 // the number of the member's own join
 	last    uint64 // the number of the last event received, or gone
 	gone    bool   // the session it was joined in is over, and it is not joined again yet
+	opaque  bool   // what happened up to joined has not come yet, on which calls in doubt depend
 	gapped  bool   // something was missed since the calls that are in doubt were written
 	welcome *chatroom.Welcome
 }
@@ -107,8 +111,7 @@ type call struct {
 	// Guarded by Client.mu.
 	on     *link  // where its line was written last
 	member uint64 // as which member; zero means it was never written
-	doubt  bool   // whether it was carried out depends on what the room's history shows
-	lost   bool   // whether it was carried out cannot be found out any more
+	doubt  *room  // whether it was carried out depends on what the history of this room shows
 	slot   bool   // it has a token in the outbox
 }
 
@@ -220,8 +223,8 @@ func (c *Client) ask(l *link, wish []byte) error {
 	return nil
 }
 
-// ErrUnknownOutcome is what Send returns when a command was written and its answer has not come:
-// it may have been carried out, or not. It wraps what ended the wait.
+// ErrUnknownOutcome is what Send returns when a command was written and its answer does not come:
+// it may have been carried out, or not.
 var ErrUnknownOutcome = errors.New("chatroom/client: it is not known whether that was done")
 
 // Send carries out cmd and returns the event it led to. An empty ID is replaced by one that this
@@ -231,8 +234,15 @@ var ErrUnknownOutcome = errors.New("chatroom/client: it is not known whether tha
 // was not done. Or ctx or the Client has ended first: the error wraps ctx's, or the reason, and
 // ErrUnknownOutcome too unless the command was not written. A Client that lasts sends
 // what is unanswered again with the same ids, over the next connection; at most 32 commands are
-// on their way, and further ones wait. What was under way when a session was lost, and is in no history the
-// server still has, waits for ctx.
+// on their way, and further ones wait.
+//
+// What was written and not answered when a session was lost is looked for in what the server still has of the room, if
+// it is something said or a topic. What only asks, a rename, joining and leaving are done again. Everything else,
+// private messages and acts of moderation, ends with ErrUnknownOutcome, and so does what was said where the room's
+// history is not complete.
+//
+// Who gives up a VerbLeave or VerbQuit that was written has still left: a Client that lasts sees to it over the next
+// connection.
 //
 // A command that is too fast for the server is refused with chatroom.ErrRateLimited, whose After says how long to
 // wait: Send does not wait and try again by itself, as only the caller knows whether it still makes sense
@@ -262,15 +272,21 @@ func (c *Client) Send(ctx context.Context, cmd chatroom.Command) (chatroom.Event
 	case a := <-k.answer:
 		return a.event, a.err
 	case <-ctx.Done():
-		if !c.forget(k) {
+		written, ok := c.forget(k)
+		if !ok {
 			a := <-k.answer
 			return a.event, a.err
 		}
-		if k.member == 0 {
+		if !written {
 			return chatroom.Event{}, fmt.Errorf("%s not sent: %w", cmd.Verb, ctx.Err())
 		}
-		return chatroom.Event{}, fmt.Errorf("%s unanswered: %w: %w", cmd.Verb, ErrUnknownOutcome, ctx.Err())
+		return chatroom.Event{}, unanswered(k, ctx.Err())
 	}
+}
+
+// unanswered returns what a Send is told whose answer does not come because of why.
+func unanswered(k *call, why error) error {
+	return fmt.Errorf("%s unanswered: %w: %w", k.cmd.Verb, ErrUnknownOutcome, why)
 }
 
 func (c *Client) newID() string { return strconv.FormatUint(c.ids.Add(1), 36) }
@@ -340,8 +356,8 @@ func (c *Client) nextLine() (*link, []byte) {
 	defer c.mu.Unlock()
 	for _, k := range c.calls {
 		switch {
-		case k.lost || k.on == c.link:
-		case k.doubt || c.link.failed:
+		case k.on == c.link:
+		case k.doubt != nil || c.link.failed:
 			return nil, nil
 		default:
 			k.on, k.member = c.link, c.self.Member
@@ -351,11 +367,16 @@ func (c *Client) nextLine() (*link, []byte) {
 	return nil, nil
 }
 
-// forget takes k off the calls; false means it has been answered.
-func (c *Client) forget(k *call) bool {
+// forget takes k off the calls, for nobody waits for it any more, and reports whether it was written; not ok means
+// that it has been answered. A wish to leave that may have been heard stays until it is known to be done.
+func (c *Client) forget(k *call) (written, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.takeCallLocked(func(other *call) bool { return other == k }) != nil
+	written = k.member != 0
+	if written && c.lasting() && (k.cmd.Verb == chatroom.VerbLeave || k.cmd.Verb == chatroom.VerbQuit) {
+		return true, slices.Contains(c.calls, k)
+	}
+	return written, c.takeCallLocked(func(other *call) bool { return other == k }) != nil
 }
 
 // Receive returns the next event, as chatroom.Client says: first the welcome, then what follows,

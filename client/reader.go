@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -69,7 +68,7 @@ func (l *link) readWelcome() (e chatroom.Event, size int, err error) {
 	for {
 		e, size, err := readEvent(l.in)
 		if err != nil {
-			return e, 0, err
+			return chatroom.Event{}, 0, err
 		}
 		switch e.Kind {
 		case chatroom.KindError, chatroom.KindBye:
@@ -156,7 +155,7 @@ func (c *Client) handle(l *link, e chatroom.Event, size int) {
 		c.self.Role = e.Act.Role
 	}
 	k := c.takeCallLocked(func(k *call) bool {
-		return k.id == e.ID && (own || reply(e.Kind) || k.doubt && e.History && k.member == e.Member)
+		return k.id == e.ID && (own || reply(e.Kind) || e.History && k.doubt == r && k.member == e.Member)
 	})
 	if !reply(e.Kind) {
 		c.pushLocked(e, size)
@@ -165,7 +164,10 @@ func (c *Client) handle(l *link, e chatroom.Event, size int) {
 
 	ring(c.arrived)
 	c.answer(k, e)
-	if r != nil && e.Seq == r.joined {
+	if k != nil && k.rejoin {
+		l.sending.Go(func() { c.resend(l) }) // of a room it is not in nothing is to be found out
+	}
+	if r != nil && r.opaque && r.last >= r.joined {
 		c.settle(l, r)
 	}
 }
@@ -197,7 +199,9 @@ func (c *Client) answer(k *call, e chatroom.Event) {
 	switch {
 	case k == nil:
 	case k.rejoin && e.Kind == chatroom.KindError:
-		c.shutOut(k.cmd.Room, e.Err)
+		if r := c.room(k.cmd.Room); r != nil && e.Err.Code != chatroom.CodeInRoom { // then it was let in already
+			c.shutOut(r, e.Err.Text)
+		}
 	case e.Kind == chatroom.KindError:
 		k.answer <- answer{err: e.Err}
 	default:
@@ -289,7 +293,7 @@ func (c *Client) finish(bye *chatroom.Event, err error) {
 		if k.member == 0 {
 			k.answer <- answer{err: reason}
 		} else {
-			k.answer <- answer{err: fmt.Errorf("%s unanswered: %w: %w", k.cmd.Verb, ErrUnknownOutcome, reason)}
+			k.answer <- answer{err: unanswered(k, reason)}
 		}
 	}
 }

@@ -31,7 +31,8 @@ const (
 	Ended        StateKind = "ended"        // the member has ended, for Err
 )
 
-// A State is what has become of the connection. Resumed and Rejoined come once for each room.
+// A State is what has become of the connection. Resumed and Rejoined come once for each room, and without a Room for
+// a member that is in none.
 type State struct {
 	Kind StateKind
 	Err  error // in Reconnecting and Ended
@@ -115,20 +116,48 @@ func (c *Client) reconnect(ctx context.Context) (*link, error) {
 		l.conn.Close()
 		return nil, err
 	}
-	if !e.Welcome.Resumed && (e.Welcome.Session != "" || c.token == "" || e.Member != c.self.Member) {
-		c.anew(e.Room)
+	fresh := !e.Welcome.Resumed && (e.Welcome.Session != "" || c.token == "" || e.Member != c.self.Member)
+	if fresh {
+		c.anew()
+	}
+	if c.room(e.Room) == nil { // it was in none, or is
+		state := State{Kind: Rejoined, Room: e.Room}
+		if e.Welcome.Resumed {
+			state.Kind = Resumed
+		}
+		c.tell(state)
 	}
 	c.handle(l, e, size)
+	if fresh {
+		c.regain()
+	}
 	l.sending.Go(func() { c.resend(l) })
 	return l, nil
 }
 
 // rejoin asks to join on l, and returns the welcome.
-func (c *Client) rejoin(l *link) (chatroom.Event, int, error) {
-	room := c.conf.room
-	if len(c.rooms) > 0 {
-		room = c.rooms[0].name
+func (c *Client) rejoin(l *link) (e chatroom.Event, size int, err error) {
+	if r := c.firstRoom(); r != nil {
+		return c.wish(l, r.name)
 	}
+	return c.wish(l, c.conf.room)
+}
+
+// firstRoom returns the room to ask for first: one that the member does not want to leave, if there is any.
+func (c *Client) firstRoom() *room {
+	for _, r := range c.rooms {
+		if !c.leavingRoom(r) {
+			return r
+		}
+	}
+	if len(c.rooms) > 0 {
+		return c.rooms[0]
+	}
+	return nil
+}
+
+// wish asks to join a room on l, and returns the welcome. A refusal is an error, and the event that it came in.
+func (c *Client) wish(l *link, room string) (chatroom.Event, int, error) {
 	line, err := c.request(room).line()
 	if err != nil {
 		return chatroom.Event{}, 0, err
@@ -136,7 +165,7 @@ func (c *Client) rejoin(l *link) (chatroom.Event, int, error) {
 	var asking sync.WaitGroup
 	asking.Go(func() { l.write(line) })
 	e, size, err := l.readWelcome()
-	if err != nil {
+	if err != nil && e.Kind != chatroom.KindError {
 		l.drop()
 	}
 	asking.Wait()
@@ -152,11 +181,21 @@ func (c *Client) request(room string) *request {
 	if c.self.Member == 0 {
 		return req
 	}
-	req.Room, req.Session, req.Seen, req.Private = room, c.token, c.seen(), c.private
+	req.Room, req.Session, req.Private = room, c.token, c.private
 	if c.self.Nick != c.conf.nick {
 		if req.Nick = c.self.Nick; req.Account == "" && req.Password != "" {
 			req.Account = c.conf.nick // whose password it is
 		}
 	}
+	c.recount(req)
 	return req
+}
+
+// recount puts into req how far the member has read its rooms, of as many as there is space for in a line.
+func (c *Client) recount(req *request) {
+	for req.Seen = c.seen(); c.limits.LineBytes > 0 && len(req.Seen) > 0; req.Seen = req.Seen[:len(req.Seen)-1] {
+		if line, err := req.line(); err != nil || len(line) <= c.limits.LineBytes {
+			return
+		}
+	}
 }

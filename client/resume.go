@@ -2,6 +2,7 @@ package client
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +13,7 @@ import (
 // room returns where the member is, by the name the server gives the room; nil if it is not there.
 func (c *Client) room(name string) *room {
 	for _, r := range c.rooms {
-		if r.name == name {
+		if strings.EqualFold(r.name, name) { // somebody else may have made it again
 			return r
 		}
 	}
@@ -33,6 +34,9 @@ func (c *Client) welcomed(l *link, e chatroom.Event, size int) {
 	c.self = chatroom.MemberInfo{Nick: e.Nick, Member: e.Member, Role: w.Role}
 	k := c.takeCallLocked(func(k *call) bool { return k.id == e.ID })
 	c.mu.Unlock()
+	if e.Room == "" {
+		return // it is back, and in no room
+	}
 	if r == nil || !c.lasting() {
 		c.rooms = slices.DeleteFunc(c.rooms, func(other *room) bool { return other == r })
 		c.rooms = append(c.rooms, &room{
@@ -41,9 +45,9 @@ func (c *Client) welcomed(l *link, e chatroom.Event, size int) {
 		c.deliver(k, e, size)
 		return
 	}
-	r.welcome = w
+	r.name, r.welcome = e.Room, w
 	same := r.epoch == w.Epoch
-	if w.Resumed && same {
+	if w.Resumed && same && !r.gone {
 		c.tell(State{Kind: Resumed, Room: r.name, Missed: w.History})
 		return
 	}
@@ -136,53 +140,98 @@ func (c *Client) answerAgain(e chatroom.Event, r *room) {
 // seen returns how far the member has read its rooms.
 func (c *Client) seen() (all []chatroom.Seen) {
 	for _, r := range c.rooms {
-		all = append(all, chatroom.Seen{Room: r.name, Epoch: r.epoch, Seq: r.last})
+		all = append(all, r.seen())
 	}
 	return all
 }
 
-// anew begins a new session in the place of one that is lost: the rooms but the one that has
-// welcomed the member already are joined again, and of what was written in the old session it
-// is to be found out whether it was done.
-func (c *Client) anew(here string) {
+func (r *room) seen() chatroom.Seen { return chatroom.Seen{Room: r.name, Epoch: r.epoch, Seq: r.last} }
+
+// anew begins a new session in the place of one that is lost: of what was written in the old one it is
+// to be found out whether it was done.
+func (c *Client) anew() {
 	c.private, c.token = 0, ""
-	var rejoins []*call
 	for _, r := range c.rooms {
-		r.gone = true
-		if r.name == here {
-			continue
-		}
-		cmd := chatroom.JoinRoom(r.name)
-		cmd.ID = c.newID()
-		if line, err := commandLine(cmd, c.limits); err == nil {
-			rejoins = append(rejoins, &call{id: cmd.ID, cmd: cmd, line: line, answer: make(chan answer, 1), rejoin: true})
-		}
+		r.gone, r.opaque = true, true
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, k := range c.calls {
-		if k.member != 0 && !k.lost && !k.rejoin {
-			c.doubtLocked(k)
-		}
-	}
-	c.calls = slices.DeleteFunc(c.calls, func(k *call) bool { return k.rejoin })
-	c.calls = append(rejoins, c.calls...)
+	c.calls = slices.DeleteFunc(c.calls, func(k *call) bool { return k.rejoin || k.member != 0 && c.lostLocked(k) })
 }
 
-// doubtLocked decides what becomes of a call that was written in a session that is lost. c.mu
-// must be held.
-func (c *Client) doubtLocked(k *call) {
-	switch k.cmd.Verb {
-	case chatroom.VerbSay, chatroom.VerbAction, chatroom.VerbTopic:
-		if k.doubt = c.where(k) != nil; k.doubt {
-			return
+// regain joins the rooms again that a new session has not joined yet, or leaves them if that was wanted.
+func (c *Client) regain() {
+	var rejoins []*call
+	for _, r := range slices.Clone(c.rooms) {
+		switch k, err := c.rejoinCall(r); {
+		case !r.gone:
+		case c.leavingRoom(r):
+			c.shutOut(r, "")
+		case err != nil:
+			c.shutOut(r, err.Text)
+		default:
+			rejoins = append(rejoins, k)
 		}
+	}
+	c.mu.Lock()
+	c.calls = append(rejoins, c.calls...)
+	c.mu.Unlock()
+}
+
+// leavingRoom reports whether there is a wish to leave r.
+func (c *Client) leavingRoom(r *room) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.calls, c.leaves(r))
+}
+
+func (c *Client) leaves(r *room) func(*call) bool {
+	return func(k *call) bool { return k.cmd.Verb == chatroom.VerbLeave && c.where(k) == r }
+}
+
+// rejoinCall returns the Client's own wish to join r again. Its error is that no server takes such a line.
+func (c *Client) rejoinCall(r *room) (*call, *chatroom.Error) {
+	cmd := chatroom.JoinRoom(r.name)
+	cmd.ID, cmd.Seen = c.newID(), []chatroom.Seen{r.seen()}
+	line, err := commandLine(cmd, c.limits)
+	if err != nil {
+		cmd.Seen = nil
+		line, err = commandLine(cmd, c.limits)
+	}
+	if err != nil {
+		return nil, reasonOf(nil, err)
+	}
+	return &call{id: cmd.ID, cmd: cmd, line: line, answer: make(chan answer, 1), rejoin: true}, nil
+}
+
+// lostLocked decides what becomes of a call that was written in a session that is lost, and reports whether
+// that cannot be found out any more. c.mu must be held.
+func (c *Client) lostLocked(k *call) bool {
+	switch k.cmd.Verb {
 	case chatroom.VerbNick, chatroom.VerbJoin, chatroom.VerbLeave, chatroom.VerbWho, chatroom.VerbRooms, chatroom.VerbRoom,
 		chatroom.VerbPing, chatroom.VerbHistory, chatroom.VerbBans, chatroom.VerbActs, chatroom.VerbHeld:
-		return // doing it again does no harm
+		return false // doing it again does no harm
+	case chatroom.VerbBan, chatroom.VerbMute, chatroom.VerbAllow:
+		if k.cmd.Preview {
+			return false
+		}
+	case chatroom.VerbSay, chatroom.VerbAction, chatroom.VerbTopic:
+		k.doubt = c.where(k)
 	}
-	k.lost = true
+	if k.doubt != nil {
+		return false
+	}
+	c.loseLocked(k)
+	return true
+}
+
+var errSessionLost = errors.New("the session was lost")
+
+// loseLocked ends a call, which is taken off the calls, of which nobody will find out whether it was carried out. c.mu
+// must be held.
+func (c *Client) loseLocked(k *call) {
 	c.releaseLocked(k)
+	k.answer <- answer{err: unanswered(k, errSessionLost)}
 }
 
 // where returns the room a call is for, or nil if that is not clear.
@@ -206,45 +255,45 @@ func (c *Client) where(k *call) *room {
 // not in it was not done, unless a part is missing.
 func (c *Client) settle(l *link, r *room) {
 	c.mu.Lock()
-	settled := false
-	for _, k := range c.calls {
-		if !k.doubt || c.where(k) != r {
-			continue
-		}
-		k.doubt, settled = false, true
-		if r.gapped {
-			k.lost = true
-			c.releaseLocked(k)
-		}
-	}
+	settled := c.endDoubtLocked(r, r.gapped)
 	c.mu.Unlock()
-	r.gapped = false
+	r.gapped, r.opaque = false, false
 	if settled {
 		l.sending.Go(func() { c.resend(l) })
 	}
 }
 
-// shutOut ends the member's stay in a room that does not let it in again.
-func (c *Client) shutOut(name string, why *chatroom.Error) {
-	r := c.room(name)
-	if r == nil {
-		return
-	}
-	c.mu.Lock()
-	for _, k := range c.calls {
-		if k.doubt && c.where(k) == r {
-			k.doubt, k.lost = false, true
-			c.releaseLocked(k)
+// endDoubtLocked ends the doubt about calls for r: they are lost, or will be written again. It reports whether
+// there were any. c.mu must be held.
+func (c *Client) endDoubtLocked(r *room, lost bool) (ended bool) {
+	c.calls = slices.DeleteFunc(c.calls, func(k *call) bool {
+		if k.doubt != r {
+			return false
 		}
+		k.doubt, ended = nil, true
+		if lost {
+			c.loseLocked(k)
+		}
+		return lost
+	})
+	return ended
+}
+
+// shutOut ends the member's stay in a room that it does not join again.
+func (c *Client) shutOut(r *room, why string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := chatroom.Event{
+		Kind: chatroom.KindLeave, Room: r.name, Time: time.Now().UTC(), From: c.self.Nick, Member: c.self.Member, Text: why,
 	}
+	if k := c.takeCallLocked(c.leaves(r)); k != nil {
+		e.ID = k.id
+		k.answer <- answer{event: e}
+	}
+	c.endDoubtLocked(r, true)
 	c.rooms = slices.DeleteFunc(c.rooms, func(other *room) bool { return other == r })
-	self := c.self
-	c.pushLocked(unknown(name, r.last+1), 0)
-	c.pushLocked(chatroom.Event{
-		Kind: chatroom.KindLeave, Room: name, Time: time.Now().UTC(),
-		From: self.Nick, Member: self.Member, Text: why.Text,
-	}, 0)
-	c.mu.Unlock()
+	c.pushLocked(unknown(r.name, r.last+1), 0)
+	c.pushLocked(e, 0)
 	ring(c.arrived)
 }
 

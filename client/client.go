@@ -52,7 +52,9 @@ const (
 // tells of all that.
 //
 // A room that does not let the member in again, and one it wanted to leave when the session was lost, ends
-// with a KindLeave of this member without a number. A member that was in no room is in the first one again.
+// with a KindLeave of this member without a number. While a room that is locked, or for which there is no space,
+// is the only one left, the Client goes on trying. When no room is left, or the server says never, the member ends
+// with what the server said about the last. A member that was in no room is in the first one again.
 type Client struct {
 	// Set before New returns.
 	conf   config

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -81,12 +82,22 @@ func (c *Client) comeBack(ctx context.Context, reason *chatroom.Error) (*link, e
 		}
 		if e, ok := errors.AsType[*chatroom.Error](err); ok {
 			ghostly := e.Code == chatroom.CodeNickInUse && time.Now().Before(ghost)
-			if e.Retry != chatroom.RetryLater && !ghostly {
+			elsewhere := ofRoom(e) && len(c.rooms) > 0
+			if e.Retry != chatroom.RetryLater && !ghostly && !elsewhere {
 				return nil, e
 			}
 		}
 		cause = err
 	}
+}
+
+// ofRoom reports whether another room may let in who is refused like that.
+func ofRoom(e *chatroom.Error) bool {
+	switch e.Code {
+	case chatroom.CodeNoSuchRoom, chatroom.CodeRoomInvalid, chatroom.CodeLocked, chatroom.CodeFull, chatroom.CodeMuted:
+		return e.Retry != chatroom.RetryNever
+	}
+	return false
 }
 
 // pause returns how long to wait after so many failures: backoff with full jitter.
@@ -135,12 +146,25 @@ func (c *Client) reconnect(ctx context.Context) (*link, error) {
 	return l, nil
 }
 
-// rejoin asks to join on l, and returns the welcome.
+// rejoin asks to join on l, one of its rooms after the other while they do not let it in, and returns the
+// welcome.
 func (c *Client) rejoin(l *link) (e chatroom.Event, size int, err error) {
-	if r := c.firstRoom(); r != nil {
-		return c.wish(l, r.name)
+	for range max(len(c.rooms), 1) {
+		r := c.firstRoom()
+		name := c.conf.room
+		if r != nil {
+			name = r.name
+		}
+		e, size, err = c.wish(l, name)
+		refused, ok := errors.AsType[*chatroom.Error](err)
+		if !ok || r == nil || !ofRoom(refused) {
+			break
+		}
+		if c.passOver(r, refused); e.Kind == chatroom.KindBye {
+			break
+		}
 	}
-	return c.wish(l, c.conf.room)
+	return e, size, err
 }
 
 // firstRoom returns the room to ask for first: one that the member does not want to leave, if there is any.
@@ -154,6 +178,16 @@ func (c *Client) firstRoom() *room {
 		return c.rooms[0]
 	}
 	return nil
+}
+
+// passOver lets other rooms go before one that does not let the member in, or gives that up for good.
+func (c *Client) passOver(r *room, refused *chatroom.Error) {
+	if refused.Retry != chatroom.RetryLater {
+		c.shutOut(r, refused.Text)
+		return
+	}
+	i := slices.Index(c.rooms, r)
+	c.rooms = append(slices.Delete(c.rooms, i, i+1), r)
 }
 
 // wish asks to join a room on l, and returns the welcome. A refusal is an error, and the event that it came in.

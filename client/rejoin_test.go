@@ -306,6 +306,24 @@ func TestWhoWasInNoRoomIsToldOfItsReturn(t *testing.T) {
 	})
 }
 
+func TestARoomMadeAgainInOtherLettersIsTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, connect := bubbleHouse(t)
+		srv, elsewhere := bubbleHouse(t)
+		ann, w, s := frailAnn(t, connect, client.WithRoom("tea"))
+		do(t, ann, chatroom.JoinRoom("attic"))
+		drain(t, ann)
+		enter(t, srv, "bob", "TEA", "Attic")
+		w.moves(elsewhere)
+		time.Sleep(time.Minute)
+		wantLines(t, drain(t, ann), `welcome TEA/0 ann seq=2 history=0 topic="" +ann +bob`, "gap TEA 2-0", "join TEA/2 ann",
+			`welcome Attic/0 ann seq=2 history=0 topic="" +ann +bob`, "gap Attic 2-0", "join Attic/2 ann")
+		if got := s.String(); !strings.HasSuffix(got, " rejoined TEA -1 rejoined Attic -1") {
+			t.Errorf("states: %s", got)
+		}
+	})
+}
+
 func TestARoomWithNoSpaceForWhatWasSeenIsJoinedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv, connect := bubbleHouse(t, chatroom.WithLimits(chatroom.Limits{LineBytes: 150}))

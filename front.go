@@ -55,7 +55,7 @@ type JoinRequest struct {
 	// Resume asks for a session that outlives the connection: when that is lost the member lingers
 	// for Limits.Linger, and a request with the Session of its welcome continues where it was.
 	Resume  bool
-	Session string // the token of a session to continue; if there is none any more, this is a new join
+	Session string // the token of a session to continue, whose member has had Nick; without one this is a new join
 	// Seen is how far the peer has read its rooms. It receives what followed, after a KindGap where that is
 	// not kept any more; in a new join too.
 	Seen    []Seen

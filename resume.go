@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -12,7 +13,10 @@ import (
 // A session outlives its connection. The members that succeed one another in it share it.
 type session struct {
 	id      [sha256.Size]byte // of its token, which only its member has
+	asked   string            // the nick its first connection asked for, folded
 	results results
+
+	nicks []string // folded, the latest last; guarded by server.mu
 
 	mu      sync.Mutex
 	private uint64  // events for the member alone, ever
@@ -26,10 +30,24 @@ const (
 	maxKeptBytes = 64 << 10
 )
 
-func newSession() (*session, string) {
+// newSession returns a session of somebody who asked to be called asked and is called nick, and its token.
+func newSession(asked, nick string) (*session, string) {
 	token := newToken()
-	return &session{id: sha256.Sum256([]byte(token))}, token
+	return &session{id: sha256.Sum256([]byte(token)), asked: fold(asked), nicks: []string{fold(nick)}}, token
 }
+
+// named notes that the member is called nick now. server.mu must be held.
+func (n *session) named(nick string) {
+	key := fold(nick)
+	n.nicks = append(slices.DeleteFunc(n.nicks, func(other string) bool { return other == key }), key)
+	if len(n.nicks) > maxResults+1 { // one that a client may still take for its own
+		n.nicks = slices.Delete(n.nicks, 0, 1)
+	}
+}
+
+// isOf reports whether the member has had the nick that folds to key: a token that comes with another was mixed
+// up, and is worth nothing. server.mu must be held.
+func (n *session) isOf(key string) bool { return key == n.asked || slices.Contains(n.nicks, key) }
 
 // number gives an event for the member alone its number, and keeps it. Answers are not numbered:
 // who misses one asks again.
@@ -286,13 +304,14 @@ func (s *server) succeedLocked(old, heir *member, seat func(*room, *seat) *seat)
 // resume continues the session with req's token on c, and returns the welcome to the first of its
 // rooms; a nil member means that there is no such session any more.
 func (s *server) resume(ctx context.Context, c *Conn, req JoinRequest) (*member, Event, error) {
-	id := sha256.Sum256([]byte(req.Session))
+	id, key := sha256.Sum256([]byte(req.Session)), fold(strings.TrimSpace(req.Nick))
 	for {
 		s.mu.Lock()
 		old := s.sessions[id]
+		known := old != nil && old.session.isOf(key)
 		s.mu.Unlock()
 		switch {
-		case old == nil:
+		case !known:
 			return nil, Event{}, nil
 		case !old.parked:
 			old.end(errReplaced)

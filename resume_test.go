@@ -1,11 +1,9 @@
 package chatroom_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"strings"
 	"sync"
@@ -566,42 +564,6 @@ func TestLingeringMembersHoldNoLog(t *testing.T) {
 			t.Errorf("%d bytes, and after %d more %d", before, 4*1000*4000, after)
 		}
 	}, brisk(chatroom.Limits{HistoryBytes: 1 << 20, Linger: time.Hour}))
-}
-
-func TestATokenIsAllThereIsToASession(t *testing.T) {
-	var logged bytes.Buffer
-	bubble(t, func(t *testing.T, srv chatroom.Server) {
-		eve := call(t, srv)
-		eve.send(`{"type":"join","nick":"eve"}`)
-		ann, bob := visit(t, srv, "ann"), visit(t, srv, "bob")
-		ann.cut()
-		bob.send(`{"type":"private","nick":"ann","text":"secret"}`)
-		for i, token := range []string{ann.token[:len(ann.token)-1], ann.token + "A", strings.ToLower(ann.token), "x", strings.Repeat("A", 26), ann.seen["lobby"].Epoch} {
-			c := call(t, srv)
-			c.send(fmt.Sprintf(`{"type":"join","nick":"guess%d","session":%q}`, i, token))
-			if s := c.hear(); !strings.Contains(s, `"type":"welcome"`) || strings.Contains(s, "resumed") || strings.Contains(s, "secret") || strings.Contains(s, `"nick":"ann","member":2,"role":"member"}],`) {
-				t.Errorf("%q: %s", token, s)
-			}
-			c.conn.Close()
-			synctest.Wait()
-		}
-		token := ann.token
-		want(t, ann.back()[:1], "welcome resumed lobby 13")
-		if token != ann.token {
-			t.Error("resuming gave another token")
-		}
-		ann.send(`{"type":"quit"}`)
-		stale := call(t, srv)
-		stale.send(fmt.Sprintf(`{"type":"join","nick":"ann","session":%q,"private":0}`, token))
-		if s := stale.hear(); strings.Contains(s, "secret") || strings.Contains(s, "resumed") {
-			t.Errorf("stale: %s", s)
-		}
-		for _, place := range []string{eve.hear(), bob.hear(), logged.String()} {
-			if place == "" || strings.Contains(place, token) || strings.Contains(place, bob.token) {
-				t.Errorf("a token is in %s", place)
-			}
-		}
-	}, chatroom.WithLogger(slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 }
 
 func TestACommandSentAgainIsNotDoneAgain(t *testing.T) {

@@ -359,6 +359,9 @@ func (s *server) renameTo(m *member, nick string, keys []string, id string, judg
 	}
 	s.freeLocked(m, slices.DeleteFunc(slices.Clone(m.keys), func(key string) bool { return slices.Contains(keys, key) }))
 	e.From, m.nick, m.keys = m.nick, nick, keys
+	if m.session != nil {
+		m.session.named(nick)
+	}
 	m.mute.Store(mute)
 	rooms := slices.Clone(m.rooms)
 	first := e

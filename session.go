@@ -221,7 +221,7 @@ func (c *Conn) Join(ctx context.Context, req JoinRequest) (Event, error) {
 	m := c.srv.newMember(ident)
 	m.conn, m.enc, m.pings, m.address = c, req.Encoder, req.Pings, c.addr()
 	if req.Resume && c.srv.limits.Linger > 0 {
-		m.session, m.token = newSession()
+		m.session, m.token = newSession(req.Nick, ident.Nick)
 	}
 	e, err := c.srv.admit(ctx, m, req.Room, req.ID, req.Seen)
 	if err != nil {

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
-	"time"
 
 	"example.com/chatroom"
 	"example.com/chatroom/client"
@@ -18,16 +15,21 @@ func chat(ctx context.Context, c chatroom.Client, s *screen) error {
 	defer context.AfterFunc(ctx, func() { c.Close() })()
 	ctx = context.WithoutCancel(ctx) // what came before the end is still shown
 	s.setPrompt(c.Self().Nick)
-	t := typist{client: c, screen: s, failed: make(chan error, 1)}
-	go t.run(ctx) // nobody waits for it: reading from a terminal cannot be given up
+	t := newTypist(c, s)
+	go t.read() // nobody waits for it: reading from a terminal cannot be given up
+	go t.send(ctx)
 	for {
 		e, err := c.Receive(ctx)
 		if reason, over := errors.AsType[*chatroom.Error](err); over {
+			t.stop()
 			e = chatroom.Event{Kind: chatroom.KindBye, Err: reason}
 		}
 		s.setPrompt(c.Self().Nick)
 		if e.Kind == chatroom.KindGap {
 			e = missing(&e)
+		}
+		if e.Kind == chatroom.KindLeave && !e.Ordered() {
+			t.left(e.Room) // a room that does not take it back
 		}
 		s.show(&e)
 		if err == nil {
@@ -41,121 +43,69 @@ func chat(ctx context.Context, c chatroom.Client, s *screen) error {
 	}
 }
 
-// missing says in words what a KindGap says.
+// missing says in words what a KindGap says. That everything is missing, follow has said.
 func missing(e *chatroom.Event) chatroom.Event {
-	what := "What was said meanwhile is not kept."
-	switch n := e.Gap.To - e.Gap.From + 1; {
+	n := e.Gap.To - e.Gap.From + 1
+	switch {
 	case e.Gap.To == 0:
+		return chatroom.Event{Room: e.Room}
 	case e.Room == "":
-		what = fmt.Sprintf("%d things said to you alone meanwhile are not kept.", n)
-	default:
-		what = fmt.Sprintf("%d events of %s are not kept.", n, e.Room)
+		return notice(fmt.Sprintf("%d things said to you alone meanwhile are not kept.", n))
 	}
-	return chatroom.Event{Kind: chatroom.KindNotice, Text: what, Time: e.Time}
+	told := notice(fmt.Sprintf("%d events of %s are not kept.", n, e.Room))
+	told.Room = e.Room
+	return told
+}
+
+func notice(text string) chatroom.Event {
+	return chatroom.Event{Kind: chatroom.KindNotice, Text: text}
 }
 
 // follow shows what has become of the connection.
 func (s *screen) follow(state client.State) {
-	text := ""
 	switch state.Kind {
 	case client.Reconnecting:
-		if state.Attempt > 1 {
-			return
-		}
-		s.setAway(true)
-		text = "Connection lost (" + cause(state.Err) + "); trying again…"
-	case client.Resumed, client.Rejoined:
-		s.setAway(false)
-		switch {
-		case state.Missed == 0 && state.Kind == client.Resumed:
-			text = "Back; nothing missed."
-		case state.Missed > 0:
-			text = fmt.Sprintf("Back; %d missed:", state.Missed)
-		default:
-			text = "Back."
-		}
-	default:
-		return
-	}
-	s.show(&chatroom.Event{Kind: chatroom.KindNotice, Text: text})
-}
-
-func cause(err error) string {
-	if e, ok := errors.AsType[*chatroom.Error](err); ok && e.Text != "" {
-		return e.Text
-	}
-	return err.Error()
-}
-
-// A typist sends what is typed.
-type typist struct {
-	client chatroom.Client
-	screen *screen
-	room   string     // that lines are said in; empty means the only one there is
-	failed chan error // holds what made reading fail, if anything did
-}
-
-// run sends lines until there are no more, and leaves.
-func (t *typist) run(ctx context.Context) {
-	for {
-		line, err := t.screen.readLine()
-		if err != nil {
-			if err != io.EOF {
-				t.failed <- err
+		s.setLost(true)
+		if why := cause(state.Err); state.Attempt == 1 || why != "" && why != s.why {
+			s.why = why
+			what := "Connection lost"
+			if state.Attempt > 1 {
+				what = "Not back yet"
 			}
-			// A refusal can only mean that the member has left already.
-			_, _ = t.client.Send(ctx, chatroom.Quit(""))
-			return
+			s.tell(what + why + "; trying again…")
 		}
-		if strings.TrimSpace(line) != "" {
-			t.take(ctx, line)
+	case client.Resumed, client.Rejoined:
+		s.setLost(false)
+		s.why = ""
+		if text := s.back(state); state.Missed == 0 && state.Kind == client.Resumed {
+			s.tell(text)
+		} else {
+			s.announce(state.Room, text)
 		}
 	}
 }
 
-// take does what a line says.
-func (t *typist) take(ctx context.Context, line string) {
-	cmd, err := chatroom.ParseLine(line)
-	if err != nil {
-		t.screen.refuse(err)
-		return
+// back says what it means to be back.
+func (s *screen) back(state client.State) string {
+	text := "Back"
+	if state.Room != "" && state.Room != s.home() {
+		text += " in " + state.Room
 	}
-	if cmd.Verb == chatroom.VerbHelp {
-		t.notice(chatroom.Help(t.client.Self().Role))
-		return
-	}
-	if cmd.Room == "" {
-		cmd.Room = t.room
-	}
-	e, err := t.send(ctx, cmd)
 	switch {
-	case cmd.Verb == chatroom.VerbJoin && errors.Is(err, chatroom.ErrInRoom):
-		t.room = cmd.Room
-		t.notice("What you type is said in " + t.room + " now.")
-	case err != nil:
-		t.screen.refuse(err)
-	case e.Kind == chatroom.KindWelcome:
-		t.room = e.Room
-	case e.Kind == chatroom.KindLeave && strings.EqualFold(e.Room, t.room):
-		t.room = ""
-	case e.Kind == chatroom.KindMembers, e.Kind == chatroom.KindRooms, e.Kind == chatroom.KindPong:
-		t.screen.show(&e) // an answer, which Receive does not return
+	case state.Missed > 0:
+		return fmt.Sprintf("%s; %d missed:", text, state.Missed)
+	case state.Missed < 0:
+		return text + ". The room began anew: what happened meanwhile cannot be known."
+	case state.Kind == client.Resumed:
+		return text + "; nothing missed."
 	}
+	return text + "."
 }
 
-// send sends cmd. What is too fast is sent again when it is time, if it comes from a pipe; somebody at a
-// terminal is told.
-func (t *typist) send(ctx context.Context, cmd chatroom.Command) (chatroom.Event, error) {
-	for {
-		e, err := t.client.Send(ctx, cmd)
-		refused, ok := errors.AsType[*chatroom.Error](err)
-		if !ok || refused.Code != chatroom.CodeRateLimited || t.screen.term != nil {
-			return e, err
-		}
-		time.Sleep(max(refused.After, 10*time.Millisecond))
+// cause says what the server said about it, if that is more than that the connection is lost.
+func cause(err error) string {
+	if e, ok := errors.AsType[*chatroom.Error](err); ok && e.Text != "" && e.Code != chatroom.CodeLost {
+		return " (" + e.Text + ")"
 	}
-}
-
-func (t *typist) notice(text string) {
-	t.screen.show(&chatroom.Event{Kind: chatroom.KindNotice, Text: text})
+	return ""
 }

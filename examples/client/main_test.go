@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -108,12 +109,12 @@ func sees(t *testing.T, r *bufio.Reader, text string) {
 func TestPipedLinesAreSaidAndAcknowledgedBeforeLeaving(t *testing.T) {
 	_, addr := serve(t)
 	p := start(t, "-addr", addr, "-nick", "ann", "-room", "tea")
-	fmt.Fprint(p.stdin, "one\r\n\n/frobnicate\n/me waves\n/rooms\nthe last line has no end")
+	fmt.Fprint(p.stdin, "one\r\n\n/frobnicate\n/me waves\n/rooms\n/history 2\nthe last line has no end")
 	p.stdin.Close()
 	stdout, stderr := p.exits(t, 0)
 	for _, want := range []string{
 		"--- You are ann, in tea.\n", "--> ann joined\n", " <ann> one\n", " * ann waves\n",
-		"--- tea (1)\n", " <ann> the last line has no end\n",
+		"--- tea (1)\n", "--- Earlier here (2 of 3):\n", " <ann> the last line has no end\n",
 	} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("no %q in %q", want, stdout)
@@ -142,9 +143,11 @@ func TestFarewellIsShown(t *testing.T) {
 
 // A relay passes connections on to a server, and cuts them.
 type relay struct {
-	addr string
-	mu   sync.Mutex
-	all  []net.Conn
+	addr   string
+	passed chan struct{} // holds one for each connection, up to a hundred
+	mu     sync.Mutex
+	to     string // empty while nobody gets through
+	all    []net.Conn
 }
 
 func newRelay(t *testing.T, to string) *relay {
@@ -153,7 +156,7 @@ func newRelay(t *testing.T, to string) *relay {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &relay{addr: l.Addr().String()}
+	r := &relay{addr: l.Addr().String(), passed: make(chan struct{}, 100), to: to}
 	var passing sync.WaitGroup
 	passing.Go(func() {
 		for {
@@ -161,14 +164,11 @@ func newRelay(t *testing.T, to string) *relay {
 			if err != nil {
 				return
 			}
-			there, err := net.Dial("tcp", to)
+			there, err := r.connect(here)
 			if err != nil {
 				here.Close()
 				continue
 			}
-			r.mu.Lock()
-			r.all = append(r.all, here, there)
-			r.mu.Unlock()
 			pass := func(a, b net.Conn) {
 				_, _ = io.Copy(a, b)
 				a.Close()
@@ -184,6 +184,31 @@ func newRelay(t *testing.T, to string) *relay {
 		passing.Wait()
 	})
 	return r
+}
+
+func (r *relay) connect(here net.Conn) (net.Conn, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.to == "" {
+		return nil, errors.New("nobody gets through")
+	}
+	there, err := net.Dial("tcp", r.to)
+	if err == nil {
+		r.all = append(r.all, here, there)
+		select {
+		case r.passed <- struct{}{}:
+		default:
+		}
+	}
+	return there, err
+}
+
+// leads cuts what there is and makes the relay lead to another address, or to nobody if it is empty.
+func (r *relay) leads(to string) {
+	r.mu.Lock()
+	r.to = to
+	r.mu.Unlock()
+	r.cut()
 }
 
 func (r *relay) cut() {

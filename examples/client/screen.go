@@ -32,7 +32,9 @@ type screen struct {
 	front  chatroom.TextFront
 	prompt string
 	nick   string
-	away   bool // the connection is lost
+	lost   bool              // the connection is
+	news   map[string]string // what is told before the next event of a room
+	why    string            // in follow: the cause that was told last
 	width  int
 	closed bool
 }
@@ -154,12 +156,26 @@ func (s *screen) setPrompt(nick string) {
 	s.promptLocked()
 }
 
-// setAway says in the prompt whether the connection is lost.
-func (s *screen) setAway(away bool) {
+// setLost says in the prompt whether the connection is lost.
+func (s *screen) setLost(lost bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.away = away
+	s.lost = lost
 	s.promptLocked()
+}
+
+// waiting reports whether somebody at a terminal waits for the connection to come back.
+func (s *screen) waiting() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.term != nil && s.lost
+}
+
+// home returns the room whose name goes without saying.
+func (s *screen) home() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.front.Home
 }
 
 func (s *screen) promptLocked() {
@@ -167,20 +183,41 @@ func (s *screen) promptLocked() {
 		return
 	}
 	s.prompt = clean(s.nick) + "> "
-	if s.away {
-		s.prompt = clean(s.nick) + " (away)> "
+	if s.lost {
+		s.prompt = clean(s.nick) + " (offline)> "
 	}
 	s.term.SetPrompt(s.prompt)
+}
+
+// announce has text told before the next event of a room, whose news it is about.
+func (s *screen) announce(room, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.news == nil {
+		s.news = make(map[string]string)
+	}
+	s.news[room] = text
 }
 
 // show shows an event.
 func (s *screen) show(e *chatroom.Event) {
 	s.lock()
 	defer s.mu.Unlock()
+	if text, ok := s.news[e.Room]; ok && e.Room != "" {
+		delete(s.news, e.Room)
+		news := notice(text)
+		s.drawLocked(s.out, &news)
+	}
 	if e.Kind == chatroom.KindWelcome && s.front.Home == "" {
 		s.front.Home = e.Room
 	}
 	s.drawLocked(s.out, e)
+}
+
+// tell shows a notice.
+func (s *screen) tell(text string) {
+	e := notice(text)
+	s.show(&e)
 }
 
 // refuse shows why something was not done.

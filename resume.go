@@ -107,7 +107,7 @@ type result struct {
 	err   error
 }
 
-// maxResults is how many commands a client may have under way when its connection is lost.
+// maxResults is how many commands a client may have sent from the oldest on that it has no answer to.
 const maxResults = 64
 
 // begin returns the result of the command with that id, and whether it is this caller who has to

@@ -29,7 +29,8 @@ const (
 	silence = 10 * time.Second
 	// farewellTime is the time a server has for its last words.
 	farewellTime = time.Second
-	// maxOutbox is how many commands may be unanswered; a server remembers the results of 64.
+	// maxOutbox is how many commands there may be from the oldest unanswered one on, those answered
+	// included: a server remembers the results of the last 64.
 	maxOutbox = 32
 	// eventCost is what an event takes in memory besides what was read.
 	eventCost = 256
@@ -66,7 +67,7 @@ type Client struct {
 	ended   chan struct{} // closed by the reader, once nothing more comes
 	closing chan struct{} // closed by Close
 	leaving atomic.Bool   // Close was called
-	outbox  chan struct{} // holds a token for each Send on its way; nil means any number
+	outbox  chan struct{} // holds a token for each call in window, and those on their way there; nil means any number
 	writing chan struct{} // holds one token while somebody writes
 	arrived chan struct{} // rung when there is something to receive
 	space   chan struct{} // rung when something was received
@@ -83,6 +84,7 @@ type Client struct {
 	limits   chatroom.WireLimits
 	self     chatroom.MemberInfo
 	calls    []*call // in the order in which they are, or will be, written
+	window   []*call // from the oldest that is unanswered on, in the same order
 	received []received
 	size     int   // what received costs
 	reason   error // why it ended; nil while it has not
@@ -114,7 +116,7 @@ type call struct {
 	on     *link  // where its line was written last
 	member uint64 // as which member; zero means it was never written
 	doubt  *room  // whether it was carried out depends on what the history of this room shows
-	slot   bool   // it has a token in the outbox
+	open   bool   // it keeps its place in the window
 }
 
 type answer struct {
@@ -235,8 +237,8 @@ var ErrUnknownOutcome = errors.New("chatroom/client: it is not known whether tha
 // Send has three outcomes. The event: it was done, once. An Error of package chatroom: it was refused, and
 // was not done. Or ctx or the Client has ended first: the error wraps ctx's, or the reason, and
 // ErrUnknownOutcome too unless the command was not written. A Client that lasts sends
-// what is unanswered again with the same ids, over the next connection; at most 32 commands are
-// on their way, and further ones wait.
+// what is unanswered again with the same ids, over the next connection; a command waits until
+// the 32nd before it, and all before that, are answered.
 //
 // What was written and not answered when a session was lost is looked for in what the server still has of the room, if
 // it is something said or a topic. What only asks, a rename, joining and leaving are done again. Everything else,
@@ -295,49 +297,61 @@ func (c *Client) newID() string { return strconv.FormatUint(c.ids.Add(1), 36) }
 
 // begin puts k on the calls, and writes its line unless it has to wait for a connection.
 func (c *Client) begin(ctx context.Context, k *call) error {
-	for _, place := range []chan struct{}{c.outbox, c.writing} {
-		if place == nil {
-			continue
+	if err := c.acquire(ctx, k, c.outbox); err != nil {
+		return err
+	}
+	err := c.acquire(ctx, k, c.writing)
+	if err == nil {
+		if err = c.put(ctx, k); err == nil {
+			c.writeCalls()
 		}
-		select {
-		case place <- struct{}{}:
-		case <-c.ended:
-			c.release(k)
-			return c.over()
-		case <-ctx.Done():
-			c.release(k)
-			return fmt.Errorf("%s not sent: %w", k.cmd.Verb, ctx.Err())
-		}
-		k.slot = c.outbox != nil
+		<-c.writing
 	}
-	c.mu.Lock()
-	err := c.reason
-	if err == nil {
-		err = ctx.Err()
+	if err != nil && c.outbox != nil {
+		<-c.outbox
 	}
-	if err == nil {
-		c.calls = append(c.calls, k)
-	} else {
-		c.releaseLocked(k)
-	}
-	c.mu.Unlock()
-	if err == nil {
-		c.writeCalls()
-	}
-	<-c.writing
 	return err
 }
 
-// release gives the place of k in the outbox up.
-func (c *Client) release(k *call) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.releaseLocked(k)
+// acquire waits for a place for k.
+func (c *Client) acquire(ctx context.Context, k *call, place chan struct{}) error {
+	if place == nil {
+		return nil
+	}
+	select {
+	case place <- struct{}{}:
+		return nil
+	case <-c.ended:
+		return c.over()
+	case <-ctx.Done():
+		return fmt.Errorf("%s not sent: %w", k.cmd.Verb, ctx.Err())
+	}
 }
 
+// put puts k on the calls, and with its token into the window, unless the Client or ctx has ended.
+func (c *Client) put(ctx context.Context, k *call) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reason != nil {
+		return c.reason
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%s not sent: %w", k.cmd.Verb, err)
+	}
+	c.calls = append(c.calls, k)
+	if c.outbox != nil {
+		k.open = true
+		c.window = append(c.window, k)
+	}
+	return nil
+}
+
+// releaseLocked notes that k is answered, or will not be sent again. Its place in the window is free once all before it
+// are: otherwise its result could take the place of theirs in what the server remembers. c.mu must be held.
 func (c *Client) releaseLocked(k *call) {
-	if k.slot {
-		k.slot = false
+	k.open = false
+	for len(c.window) > 0 && !c.window[0].open {
+		c.window = slices.Delete(c.window, 0, 1)
 		<-c.outbox // which holds one for it
 	}
 }

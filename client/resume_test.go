@@ -336,6 +336,44 @@ func TestOutboxIsBounded(t *testing.T) {
 	})
 }
 
+// What is unanswered is sent again, and the server then has to know it still, among the latest 64.
+func TestNothingIsSentFarBehindWhatIsUnanswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, conn := newPeer(t)
+		ann := joinPeer(t, p, conn, &wire{down: true})
+		private := sending(t.Context(), ann, chatroom.Private("bob", "psst"))
+		psst := p.hears()
+		for i := range 31 {
+			said := sending(t.Context(), ann, chatroom.Say("", fmt.Sprint(i)))
+			e := message
+			e.Seq, e.ID = uint64(i+2), p.hears().ID
+			p.says(e)
+			if r := <-said; r.err != nil {
+				t.Fatalf("Send: %v", r.err)
+			}
+		}
+		late := sending(t.Context(), ann, chatroom.Say("", "late"))
+		p.conn.SetReadDeadline(time.Now().Add(time.Hour))
+		if line, err := p.in.ReadBytes('\n'); err == nil {
+			t.Errorf("the peer heard %s", line)
+			p.conn.Close()
+			return
+		}
+		p.conn.SetReadDeadline(time.Time{})
+		p.says(chatroom.Event{Kind: chatroom.KindPrivate, ID: psst.ID, From: "ann", Member: 1, Nick: "bob", Text: "psst"})
+		e := message
+		e.Seq, e.ID = 33, p.hears().ID
+		p.says(e)
+		if r := <-late; r.err != nil {
+			t.Errorf("Send: %v", r.err)
+		}
+		if r := <-private; r.err != nil {
+			t.Errorf("Send: %v", r.err)
+		}
+		p.conn.Close()
+	})
+}
+
 func TestWhatIsToldAgainIsReceivedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, conn := newPeer(t)

@@ -69,9 +69,15 @@ func (s *server) ServeConn(ctx context.Context, conn net.Conn, fronts ...Front) 
 	if err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { c.abort(ErrClosed.(*Error)) })()
+	// Who waits for a callback is to find that the member has ended, and not a context that has.
+	held, release := context.WithCancel(context.WithoutCancel(ctx))
+	defer release()
+	defer context.AfterFunc(ctx, func() {
+		c.abort(ErrClosed.(*Error))
+		release()
+	})()
 	c.gone = make(chan struct{})
-	c.run(ctx, fronts)
+	c.run(held, fronts)
 	<-c.gone
 	return c.result
 }

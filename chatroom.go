@@ -123,7 +123,7 @@ func (s *stats) ended(c Code) {
 
 type server struct {
 	config                  // set once
-	base    context.Context // ends when the server is closed
+	base    context.Context // ends when the server is closed and all members have ended
 	stop    context.CancelFunc
 	done    chan struct{} // closed when the server is
 	matcher BanMatcher    // nil unless the store is one
@@ -317,6 +317,7 @@ func (s *server) Shutdown(ctx context.Context) error {
 		reason.After = time.Duration(i/comeback) * time.Second
 		c.abort(&reason)
 	}
+	s.stop()
 	gone := make(chan struct{})
 	go func() {
 		s.running.Wait()
@@ -338,18 +339,18 @@ func (s *server) Close() error {
 		c.abort(ErrShutdown.(*Error))
 		c.conn.Close()
 	}
+	s.stop()
 	s.running.Wait()
 	return nil
 }
 
 // close stops the listeners, lets nobody new in, ends the members in process, and returns the
-// connections.
+// connections. Once those have ended too, the caller calls stop.
 func (s *server) close() []*Conn {
 	s.mu.Lock()
 	if !s.closed {
 		s.closed = true
 		close(s.done)
-		s.stop()
 	}
 	listeners := slices.Collect(maps.Keys(s.listeners))
 	conns := slices.Collect(maps.Keys(s.conns))

@@ -57,7 +57,7 @@ func TestFurtherRoomsAreReadOnWhereTheyWere(t *testing.T) {
 func TestAHundredRoomsAreReadOn(t *testing.T) {
 	for _, away := range []time.Duration{time.Second, time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
-			srv, connect := bubbleHouse(t, chatroom.WithLimits(chatroom.Limits{RoomsPerMember: -1}))
+			srv, connect := bubbleHouse(t, brisk(chatroom.Limits{RoomsPerMember: -1}))
 			ann, w, s := frailAnn(t, connect)
 			rooms := []string{"lobby"}
 			for i := range 100 {

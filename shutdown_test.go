@@ -1,0 +1,89 @@
+package chatroom_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/chatroom"
+)
+
+// Whoever asks for something at the moment at which the connection ends is told why it ends, and
+// not that the server has made a mistake.
+func TestWhatIsAskedForAtTheEndIsNotRefused(t *testing.T) {
+	const members = 100
+	for _, by := range []string{"Shutdown", "the context of ServeConn"} {
+		t.Run(by, func(t *testing.T) {
+			var reviewing, serving sync.WaitGroup
+			reviewing.Add(members)
+			review := func(ctx context.Context, _ chatroom.Draft) (chatroom.Verdict, error) {
+				reviewing.Done()
+				<-ctx.Done()
+				return chatroom.Verdict{}, ctx.Err()
+			}
+			srv, addr := host(t,
+				chatroom.WithLimits(chatroom.Limits{Filter: time.Minute}),
+				chatroom.WithFilter(chatroom.FilterStep{Name: "slow", Filter: chatroom.FilterFunc(review)}))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer serving.Wait()
+			defer cancel()
+			if by != "Shutdown" {
+				addr = serveConns(ctx, t, srv, &serving)
+			}
+			for i := range members {
+				w := dial(t, addr)
+				serving.Go(func() {
+					if last := w.speakOnce(fmt.Sprint("m", i)); !strings.Contains(last, `"type":"bye"`) {
+						t.Errorf("m%d was told %s", i, last)
+					}
+				})
+			}
+			reviewing.Wait()
+			cancel()
+			if err := srv.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// serveConns serves connections to an address by ServeConn, all with that context.
+func serveConns(ctx context.Context, t *testing.T, srv chatroom.Server, serving *sync.WaitGroup) (addr string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	serving.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() { _ = srv.ServeConn(ctx, conn) }) // the farewell says more
+		}
+	})
+	context.AfterFunc(ctx, func() { l.Close() })
+	return l.Addr().String()
+}
+
+// speakOnce joins, says something, and returns the first line that follows which is for this member alone.
+func (w *wire) speakOnce(nick string) string {
+	w.send(fmt.Sprintf(`{"type":"join","nick":%q}`, nick))
+	own := fmt.Sprintf(`"from":%q`, nick)
+	for {
+		line, err := w.r.ReadString('\n')
+		switch {
+		case err != nil:
+			return err.Error()
+		case strings.HasPrefix(line, `{"type":"bye"`), strings.HasPrefix(line, `{"type":"error"`):
+			return line
+		case strings.HasPrefix(line, `{"type":"join"`) && strings.Contains(line, own):
+			w.send(`{"type":"say","text":"hello"}`)
+		}
+	}
+}

@@ -60,6 +60,9 @@ type JoinRequest struct {
 	// not kept any more; in a new join too.
 	Seen    []Seen
 	Private uint64 // the last Event.Private the peer has received in Session
+	// Attempt numbers the peer's attempts to continue Session. One with a lower number than another before is late, and
+	// is refused as replaced: it takes nothing over. Zero is never late.
+	Attempt uint64
 
 	// Encoder writes what this member receives. It must not be nil.
 	Encoder Encoder

@@ -124,7 +124,7 @@ func (f JSONFront) tryJoin(ctx context.Context, c *Conn) (id string, err error) 
 	}
 	_, err = c.Join(ctx, JoinRequest{
 		Nick: req.Nick, Account: req.Account, Secret: req.Password, Room: req.Room, ID: req.ID,
-		Resume: req.Resume, Session: req.Session, Seen: req.Seen, Private: req.Private,
+		Resume: req.Resume, Session: req.Session, Seen: req.Seen, Private: req.Private, Attempt: req.Attempt,
 		Encoder: f, Pings: true,
 	})
 	return req.ID, err

@@ -23,6 +23,7 @@ type request struct {
 	Session string `json:"session"`
 	Seen    []Seen `json:"seen"`
 	Private uint64 `json:"private"`
+	Attempt uint64 `json:"attempt"`
 	Before  uint64 `json:"before"`
 	After   uint64 `json:"after"`
 

@@ -56,7 +56,7 @@ func TestAFurtherRoomIsReadOnWhereItWas(t *testing.T) {
 		if from != 3 || to+1 != first || first+n != ann.seen["den"].Seq || len(got) != int(n)+3 {
 			t.Errorf("%d-%d, then %d and %d in all: %q", from, to, first, n, got)
 		}
-	}, chatroom.WithLimits(chatroom.Limits{HistoryBytes: 3000, History: 1}))
+	}, brisk(chatroom.Limits{HistoryBytes: 3000, History: 1}))
 }
 
 func TestAFurtherRoomIsReadOnInProcess(t *testing.T) {
@@ -98,5 +98,5 @@ func TestAFurtherRoomIsReadOnInProcess(t *testing.T) {
 				t.Errorf("received %+v, %v; want %d", e, err, want)
 			}
 		}
-	}, chatroom.WithLimits(chatroom.Limits{History: -1}))
+	}, brisk(chatroom.Limits{History: -1}))
 }

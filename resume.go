@@ -14,6 +14,7 @@ import (
 type session struct {
 	id      [sha256.Size]byte // of its token, which only its member has
 	asked   string            // the nick its first connection asked for, folded
+	attempt uint64            // the highest to continue it; guarded by server.mu
 	results results
 
 	nicks []string // folded, the latest last; guarded by server.mu
@@ -309,10 +310,13 @@ func (s *server) resume(ctx context.Context, c *Conn, req JoinRequest) (*member,
 		s.mu.Lock()
 		old := s.sessions[id]
 		known := old != nil && old.session.isOf(key)
+		late := known && old.session.isLate(req.Attempt)
 		s.mu.Unlock()
 		switch {
 		case !known:
 			return nil, Event{}, nil
+		case late:
+			return nil, Event{}, errReplaced
 		case !old.parked:
 			old.end(errReplaced)
 			select {
@@ -344,6 +348,15 @@ func (s *server) resume(ctx context.Context, c *Conn, req JoinRequest) (*member,
 			return nil, Event{}, err
 		}
 	}
+}
+
+// isLate reports whether an attempt to continue the session comes after a later one. server.mu must be held.
+func (n *session) isLate(attempt uint64) bool {
+	if attempt == 0 {
+		return false
+	}
+	n.attempt = max(n.attempt, attempt)
+	return attempt < n.attempt
 }
 
 // errEnding means that a lingering member ends at this very moment.

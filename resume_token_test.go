@@ -162,7 +162,7 @@ func TestGuessesFindNoSession(t *testing.T) {
 	if testing.Short() {
 		guesses = 20_000
 	}
-	srv, addr := host(t, chatroom.WithLimits(chatroom.Limits{Linger: time.Hour}), chatroom.WithReservedNicks())
+	srv, addr := host(t, brisk(chatroom.Limits{Linger: time.Hour}), chatroom.WithReservedNicks())
 	ann := dial(t, addr)
 	ann.send(`{"type":"join","nick":"ann","resume":true}`)
 	token := field([]byte(ann.until(`"session"`)), "session")

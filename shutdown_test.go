@@ -26,7 +26,7 @@ func TestWhatIsAskedForAtTheEndIsNotRefused(t *testing.T) {
 				return chatroom.Verdict{}, ctx.Err()
 			}
 			srv, addr := host(t,
-				chatroom.WithLimits(chatroom.Limits{Filter: time.Minute}),
+				brisk(chatroom.Limits{Filter: time.Minute}),
 				chatroom.WithFilter(chatroom.FilterStep{Name: "slow", Filter: chatroom.FilterFunc(review)}))
 			ctx, cancel := context.WithCancel(t.Context())
 			defer serving.Wait()

@@ -78,6 +78,7 @@ type Client struct {
 	private  uint64 // the last Event.Private received
 	news     bool   // something followed the latest link's welcome
 	failures int    // attempts since there was any
+	attempts uint64 // attempts to come back ever
 
 	mu       sync.Mutex
 	link     *link // the latest; changed by who holds the writing token too

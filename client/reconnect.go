@@ -215,7 +215,8 @@ func (c *Client) request(room string) *request {
 	if c.self.Member == 0 {
 		return req
 	}
-	req.Room, req.Session, req.Private = room, c.token, c.private
+	c.attempts++
+	req.Room, req.Session, req.Private, req.Attempt = room, c.token, c.private, c.attempts
 	if c.self.Nick != c.conf.nick {
 		if req.Nick = c.self.Nick; req.Account == "" && req.Password != "" {
 			req.Account = c.conf.nick // whose password it is

@@ -42,7 +42,7 @@ func TestARoomThatIsNoMoreGivesWayToTheNext(t *testing.T) {
 	for _, more := range []int{1, 4, 5, 12} { // a server hangs up after five answers
 		t.Run(fmt.Sprint(more), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				_, connect := bubbleHouse(t, chatroom.WithLimits(chatroom.Limits{RoomsPerMember: -1}))
+				_, connect := bubbleHouse(t, brisk(chatroom.Limits{RoomsPerMember: -1}))
 				_, elsewhere := bubbleHouse(t, chatroom.WithFixedRooms("den", "attic"))
 				ann, w, s := frailAnn(t, connect, client.WithRoom("tea"))
 				for i := range more - 1 {

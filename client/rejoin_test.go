@@ -17,7 +17,7 @@ import (
 
 func TestFurtherRoomsAreReadOnWhereTheyWere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv, connect := bubbleHouse(t, chatroom.WithLimits(chatroom.Limits{History: 2, HistoryBytes: 8000}))
+		srv, connect := bubbleHouse(t, brisk(chatroom.Limits{History: 2, HistoryBytes: 8000}))
 		ann, w, s := frailAnn(t, connect)
 		bob := enter(t, srv, "bob", "lobby", "attic", "cellar")
 		do(t, ann, chatroom.JoinRoom("attic"))
@@ -326,7 +326,7 @@ func TestARoomMadeAgainInOtherLettersIsTheSame(t *testing.T) {
 
 func TestARoomWithNoSpaceForWhatWasSeenIsJoinedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv, connect := bubbleHouse(t, chatroom.WithLimits(chatroom.Limits{LineBytes: 150}))
+		srv, connect := bubbleHouse(t, brisk(chatroom.Limits{LineBytes: 150}))
 		ann, w, s := frailAnn(t, connect)
 		long := strings.Repeat("x", 64)
 		do(t, ann, chatroom.JoinRoom(long))

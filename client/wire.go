@@ -90,6 +90,7 @@ type request struct {
 	Session string          `json:"session,omitempty"`
 	Seen    []chatroom.Seen `json:"seen,omitempty"`
 	Private uint64          `json:"private,omitempty"`
+	Attempt uint64          `json:"attempt,omitempty"`
 }
 
 // line returns r as one line. What is not UTF-8 is refused here, as a server would: encoding/json

@@ -497,7 +497,7 @@ func (s *server) setRole(m *member, from, to Role, t *telling) bool {
 	for _, seat := range seats {
 		seat.room.mu.Lock()
 		seat.role = to
-		t.inLocked(seat.room)
+		t.on(seat.nick).inLocked(seat.room) // as in server.forget
 		seat.room.mu.Unlock()
 	}
 	s.mu.Unlock()

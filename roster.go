@@ -264,7 +264,7 @@ func (s *server) forget(m *member) {
 			switch {
 			case closed: // nobody is told while everybody leaves
 			case expelled != nil:
-				expelled.inLocked(r)
+				expelled.on(seat.nick).inLocked(r) // it may have been renamed since the act began
 			default:
 				r.goLocked(seat, leaveText(reason))
 			}

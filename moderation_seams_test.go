@@ -289,6 +289,7 @@ func TestAnAccountThatChangesIsRefreshed(t *testing.T) {
 		if _, err := members["ann"].Send(t.Context(), chatroom.Kick("joe", "")); err != nil {
 			t.Errorf("ann kicks: %v", err)
 		}
+		synctest.Wait() // an act is recorded after it is acknowledged
 		if got := auditLines(srv); got != "promote ann, kick joe" {
 			t.Errorf("recorded %s", got)
 		}

@@ -64,6 +64,10 @@ var mutants = []mutation{
 		"\tif m.session != nil {\n\t\te = m.session.number(e)", "\tif m.session != nil && !m.parked {\n\t\te = m.session.number(e)",
 	},
 	{
+		"one private message of fifty is not delivered", "commands.go",
+		`ok := here && there && to.offer(&e)`, `ok := here && there && (e.Time.UnixMilli()%50 == 0 || to.offer(&e))`,
+	},
+	{
 		"a session is over with its connection", "resume.go",
 		`if m.session == nil || m.parked || !reason.lost() {`, `if true {`,
 	},
@@ -96,7 +100,7 @@ func TestSoakNoticesWhatIsBroken(t *testing.T) {
 			copyModule(t, dir)
 			m.apply(t, dir)
 			began := time.Now()
-			cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-run=^TestSoak$", "-timeout=5m", "./internal/soak", "-length=30s")
+			cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-run=^TestSoak$", "-timeout=5m", "./internal/soak", "-length=25s")
 			cmd.Dir = dir
 			cmd.Env = append(os.Environ(), "GOWORK=off")
 			out, err := cmd.CombinedOutput()

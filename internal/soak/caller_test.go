@@ -40,6 +40,8 @@ type call struct {
 	ended  chan struct{} // closed when END was received
 	told   chan struct{} // closed when the farewell was
 
+	end, tell sync.Once
+
 	// Guarded by member.mu.
 	began    bool // something was received
 	states   states
@@ -192,13 +194,12 @@ func (c *call) receive() {
 			return
 		}
 		c.mu.Lock()
-		over, finished := c.member.over, c.finished
 		c.take(&e)
-		if !over && c.member.over {
-			close(c.ended)
+		if c.member.over {
+			c.end.Do(func() { close(c.ended) })
 		}
-		if !finished && c.finished {
-			close(c.told)
+		if c.finished {
+			c.tell.Do(func() { close(c.told) })
 		}
 		c.mu.Unlock()
 	}

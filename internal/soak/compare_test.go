@@ -40,15 +40,20 @@ func (s *soak) compare() {
 // whole returns how far r is known without a hole. Behind that there may be what a server that went
 // away has ordered, and somebody was told.
 func (r *record) whole() uint64 {
-	if r.last {
-		return r.ended
-	}
 	for i := range r.events {
 		if r.events[i].hash == 0 {
 			return uint64(i)
 		}
 	}
 	return uint64(len(r.events))
+}
+
+// judged returns how far it is compared who was in the room: those who have finished leave as they like.
+func (r *record) judged() uint64 {
+	if r.last {
+		return r.ended
+	}
+	return r.whole()
 }
 
 // A tenure is the time in which a member had a nick, in numbers of the room's events.
@@ -90,7 +95,7 @@ func (s *soak) call(r *record) *roll {
 		delete(is, nick)
 		return t.number
 	}
-	for i := range r.whole() {
+	for i := range r.judged() {
 		e, seq := &r.events[i], i+1
 		switch e.kind {
 		case chatroom.KindJoin:
@@ -119,34 +124,29 @@ func (s *soak) compareStays(m *member, rolls map[*record]*roll, known map[*recor
 	var before *stay
 	for _, st := range m.stays {
 		ro := rolls[st.record]
-		if before != nil && before.record == st.record && st.joined <= st.record.whole() {
+		if before != nil && before.record == st.record && st.joined <= st.record.judged() {
 			if left := ro.left[before.number]; left == 0 || left > st.joined {
 				s.violate("%s was given a new session at %d, and the one before ended at %d", m.nick, st.joined, left)
 			}
 		}
-		if st.crowded && !s.haunted(m, before, st, rolls, known) {
+		if st.crowded && !ro.haunted(before, st, known[st.record]) {
 			s.violate("%s was told that its nick was taken, and it was not", m.nick)
 		}
 		before = st
 	}
 }
 
-// haunted reports whether, between two sessions of a member's, there was one of which it was never told.
-func (s *soak) haunted(m *member, before, st *stay, rolls map[*record]*roll, known map[*record]map[uint64]*stay) bool {
-	for r, ro := range rolls {
-		if r.index > st.record.index || before != nil && r.index < before.record.index {
-			continue
-		}
-		if r.whole() < uint64(len(r.events)) {
-			return true // it may be in what nobody has received
-		}
-		for number, owner := range ro.owner {
-			joined := ro.joined[number]
-			ours := owner == m.nick && known[r][number] == nil
-			after := before == nil || before.record != r || joined > before.joined
-			if ours && after && (r != st.record || joined < st.joined) {
-				return true
-			}
+// haunted reports whether the member of st may have had another session before it, and after the one before, of
+// which it was never told, as the connection was lost first. known are those that somebody was told of.
+func (ro *roll) haunted(before, st *stay, known map[uint64]*stay) bool {
+	first := before == nil && st.record.index == 0
+	if !first && (before == nil || before.record != st.record) || st.joined > st.record.judged() {
+		return true // it may have been in what nobody was told of before a server went away
+	}
+	for number, owner := range ro.owner {
+		joined := ro.joined[number]
+		if owner == st.owner.nick && known[number] == nil && joined < st.joined && (first || joined > before.joined) {
+			return true
 		}
 	}
 	return false
@@ -177,7 +177,7 @@ func (s *soak) compareGaps(m *member) {
 // justified reports whether what is behind the gap takes as much space as the history has.
 func (g gap) justified() bool {
 	if g.last > g.record.whole() {
-		return !g.record.last // it is in what only some were told of before the server went away
+		return true // it is in what nobody was told of before the server went away
 	}
 	space := int64(0)
 	for _, e := range g.record.events[g.to:g.last] {
@@ -266,7 +266,7 @@ func (s *soak) due(c *command, ceilings map[*stay]uint64, rolls map[*record]*rol
 	if ceiling == 0 && r.last && c.stay.lasted() {
 		ceiling = r.ended
 	}
-	if ceiling == 0 || ceiling > r.whole() {
+	if ceiling == 0 || ceiling > r.judged() {
 		return false
 	}
 	var to *stay

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"math"
 	"net"
+	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -25,28 +27,50 @@ func (s *server) Serve(l net.Listener, fronts ...Front) error {
 	}()
 	for pause := time.Duration(0); ; {
 		conn, err := l.Accept()
-		if err == nil {
+		switch {
+		case err == nil:
 			pause = 0
 			s.start(conn, fronts)
 			continue
-		}
-		if s.isClosed() {
+		case s.isClosed():
 			return ErrServerClosed
-		}
-		if t, ok := errors.AsType[interface {
-			error
-			Temporary() bool
-		}](err); !ok || !t.Temporary() {
+		case !passes(err):
 			return err
 		}
-		// Out of files, or a peer that was gone before it was accepted: others may come.
-		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		s.log.Warn("accept failed", "err", err, "pause", pause)
+		pause = min(max(2*pause, minAcceptPause), maxAcceptPause)
+		if times, due := s.failed.due(time.Now()); due {
+			s.log.Warn("accept failed", "times", times, "err", err, "pause", pause)
+		}
 		select {
 		case <-time.After(pause):
 		case <-s.done:
 		}
 	}
+}
+
+// How long Serve waits after an error that passes: at first, and twice as long after each that follows, at most.
+const (
+	minAcceptPause = 5 * time.Millisecond
+	maxAcceptPause = time.Second
+)
+
+// passing are errors of one connection, or of a machine that is out of something, as accept(2) lists them.
+// Go calls only some of them temporary.
+var passing = []error{
+	syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.ECONNRESET,
+	syscall.EPERM, syscall.EPROTO, syscall.ENOPROTOOPT, syscall.ENETDOWN, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.EHOSTUNREACH,
+}
+
+// passes reports whether Accept may succeed after it has failed with err.
+func passes(err error) bool {
+	if errors.Is(err, net.ErrClosed) {
+		return false
+	}
+	t, ok := errors.AsType[interface {
+		error
+		Temporary() bool
+	}](err)
+	return ok && t.Temporary() || slices.ContainsFunc(passing, func(e error) bool { return errors.Is(err, e) })
 }
 
 func (s *server) isClosed() bool {

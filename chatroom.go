@@ -31,7 +31,8 @@ import (
 // is made by New; the interface is closed so that it can grow.
 type Server interface {
 	// Serve accepts connections until the listener fails or the server is closed, and then
-	// returns ErrServerClosed, or the listener's error. It closes the listener. A server serves
+	// returns ErrServerClosed, or the listener's error. It closes the listener; who came by it stays. What may
+	// pass, such as being out of files, is waited for, at most a second at a time. A server serves
 	// any number of listeners; TLS is a listener from tls.NewListener. The fronts, if any are
 	// given, replace the server's own for this listener.
 	Serve(l net.Listener, fronts ...Front) error
@@ -139,6 +140,7 @@ type server struct {
 	lost      sync.Map       // by what is called: how many calls have not returned, *atomic.Int32
 	reloading sync.Mutex     // held while bans are listed anew; no other lock is taken before it
 	gate      *gate
+	failed    seldom // of Accept
 	turned    seldom // connections turned away
 	acts      journal
 	held      heldQueue

@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"example.com/chatroom"
 )
@@ -50,6 +51,12 @@ func (l *pipes) Close() error {
 }
 
 func (l *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// fail makes Accept fail.
+func (l *pipes) fail(err error) {
+	l.queue <- err
+	synctest.Wait()
+}
 
 // dial connects from that IP address, through what wraps make of the server's end.
 func (l *pipes) dial(addr string, wraps ...func(net.Conn) net.Conn) *caller {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"syscall"
@@ -85,7 +86,7 @@ func (s *server) start(conn net.Conn, fronts []Front) {
 	if err != nil {
 		return
 	}
-	go c.run(s.base, fronts)
+	go c.run(s.base)
 }
 
 func (s *server) ServeConn(ctx context.Context, conn net.Conn, fronts ...Front) error {
@@ -101,22 +102,29 @@ func (s *server) ServeConn(ctx context.Context, conn net.Conn, fronts ...Front) 
 		release()
 	})()
 	c.gone = make(chan struct{})
-	c.run(held, fronts)
+	c.run(held)
 	<-c.gone
 	return c.result
 }
 
 // enter lets a connection in, for Conn.conclude to undo. If it does not, it has closed it.
 func (s *server) enter(conn net.Conn, fronts []Front) (*Conn, error) {
+	if len(fronts) == 0 {
+		fronts = s.fronts
+	}
 	now := time.Now()
 	c := &Conn{
-		srv: s, conn: conn, remote: conn.RemoteAddr(), most: math.MaxInt,
+		srv: s, conn: conn, fronts: fronts, remote: conn.RemoteAddr(), most: math.MaxInt,
 		first: now.Add(s.limits.Handshake), latest: now.Add(6 * s.limits.Handshake),
 	}
 	c.socket = newSocket(c)
-	evicted, refused := s.gate.enter(c, c.addr())
+	addr := c.addr()
+	if s.disguised(conn) {
+		addr = netip.Addr{} // until identify
+	}
+	evicted, refused := s.gate.enter(c, addr)
 	if refused != nil {
-		s.turnAway(c, fronts, refused)
+		s.turnAway(c, refused)
 		return nil, refused
 	}
 	if evicted != nil {
@@ -138,36 +146,66 @@ func (s *server) enter(conn net.Conn, fronts []Front) (*Conn, error) {
 	return c, nil
 }
 
+// disguised reports whether it takes more than the connection's address to know where its peer is.
+func (s *server) disguised(conn net.Conn) bool { return s.addrOf != nil || proxied(conn) != nil }
+
+// identify finds out where the peer of a connection is that was let in without that.
+func (s *server) identify(c *Conn) (err error) {
+	defer s.recovered("AddrOf", &err)
+	p := proxied(c.conn)
+	if p != nil {
+		if err := p.readHeader(); err != nil {
+			if times, due := s.headless.due(time.Now()); due {
+				s.log.Warn("a proxy's header is missing", "times", times, "addr", c.remote, "err", err)
+			}
+			return err
+		}
+		c.remote = c.conn.RemoteAddr()
+	}
+	known := p == nil || !p.forItself()
+	if s.addrOf != nil {
+		if addr := s.addrOf(c.conn); addr.IsValid() {
+			c.remote = net.TCPAddrFromAddrPort(netip.AddrPortFrom(addr.Unmap(), 0))
+			known = true
+		}
+	}
+	if !known {
+		return nil
+	}
+	if refused := s.gate.identify(c, c.addr()); refused != nil {
+		s.turnAway(c, refused)
+		return refused
+	}
+	return nil
+}
+
 // shortly is the time that a connection is given to take why it is turned away: a new one has room for a
 // line in its buffers, or is not worth waiting for.
 const shortly = 5 * time.Millisecond
 
 // turnAway tells a peer why it is not let in, and closes its connection. There may be a great many of them,
 // so this takes no goroutine and next to no time.
-func (s *server) turnAway(c *Conn, fronts []Front, why *Error) {
+func (s *server) turnAway(c *Conn, why *Error) {
 	s.stats.refused.Add(1)
 	if times, due := s.turned.due(time.Now()); due {
 		s.log.Warn("connections turned away", "times", times, "addr", c.remote, "err", why)
 	}
 	if _, encrypted := c.conn.(interface{ HandshakeContext(context.Context) error }); !encrypted {
-		if len(fronts) == 0 {
-			fronts = s.fronts
-		}
 		c.conn.SetWriteDeadline(time.Now().Add(shortly))
-		_, _ = c.conn.Write(s.farewell(fronts, why)) // it is closed either way
+		_, _ = c.conn.Write(c.farewell(why)) // it is closed either way
 	}
 	c.conn.Close()
 }
 
 // farewell returns what ends a connection before it is known which front its peer speaks to: a line
 // of the first front that can write one.
-func (s *server) farewell(fronts []Front, why *Error) (line []byte) {
+func (c *Conn) farewell(why *Error) (line []byte) {
 	defer func() {
 		if p := recover(); p != nil {
 			line = nil
 		}
 	}()
-	for _, f := range fronts {
+	for _, f := range c.fronts {
 		if enc, ok := f.(Encoder); ok {
 			return enc.AppendEvent(nil, &Event{Kind: KindBye, Err: why})
 		}

@@ -11,7 +11,7 @@ import (
 
 // Whoever keeps a list of those in a room finds the one who was hit on it, even if they have just been renamed.
 func TestAnActNamesTheNickOfThatMoment(t *testing.T) {
-	srv, err := chatroom.New()
+	srv, err := chatroom.New(brisk(chatroom.Limits{}))
 	if err != nil {
 		t.Fatal(err)
 	}

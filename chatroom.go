@@ -142,6 +142,7 @@ type server struct {
 	gate      *gate
 	failed    seldom // of Accept
 	turned    seldom // connections turned away
+	headless  seldom // connections from a proxy, without its header
 	acts      journal
 	held      heldQueue
 

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -160,4 +162,35 @@ func ExampleWithBanStore() {
 		log.Fatal(err)
 	}
 	defer srv.Close()
+}
+
+// Behind a proxy that sends a PROXY header, bans and limits go by the real addresses.
+func ExampleProxyListener() {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv, err := chatroom.New(chatroom.WithAuthenticator(chatroom.AuthenticatorFunc(
+		func(_ context.Context, req chatroom.AuthRequest) (chatroom.Identity, error) {
+			fmt.Println(req.Nick, "comes from", req.Addr)
+			return chatroom.Identity{Nick: req.Nick}, nil
+		})))
+	if err != nil {
+		log.Fatal(err)
+	}
+	served := make(chan error)
+	proxies := netip.MustParsePrefix("127.0.0.1/32")
+	// TLS goes around it: tls.NewListener(chatroom.ProxyListener(l, proxies), config)
+	go func() { served <- srv.Serve(chatroom.ProxyListener(l, proxies)) }()
+
+	proxy, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Fprint(proxy, "PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n", "ann\n", "/quit\n")
+	io.Copy(io.Discard, proxy)
+	proxy.Close()
+	srv.Close()
+	<-served
+	// Output: ann comes from 192.0.2.1:56324
 }

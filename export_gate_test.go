@@ -10,3 +10,6 @@ func Origins(srv Server) int {
 
 // MaxQuiet is how many of them may have no connection.
 const MaxQuiet = maxQuiet
+
+// ParseProxyHeader is what reads PROXY headers.
+var ParseProxyHeader = parseProxyHeader

@@ -83,6 +83,17 @@ func (g *gate) enter(c *Conn, addr netip.Addr) (evicted *Conn, refused *Error) {
 	return evicted, nil
 }
 
+// identify is for a connection whose address is not known before it has been let in.
+func (g *gate) identify(c *Conn, addr netip.Addr) *Error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	o, refused := g.originLocked(addr)
+	if refused == nil {
+		c.pass.in(o)
+	}
+	return refused
+}
+
 // in notes that the connection comes from o, which has counted it.
 func (p *pass) in(o *origin) {
 	if p.origin = o; o != nil && p.waiting != nil {

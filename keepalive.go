@@ -11,8 +11,8 @@ const vanished = 40 * time.Second
 // watchPeer makes the kernel find out when a TCP peer is gone, also one whose protocol has no
 // ping.
 func watchPeer(conn net.Conn) {
-	if t, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = t.NetConn()
+	for outer, ok := conn.(interface{ NetConn() net.Conn }); ok; outer, ok = conn.(interface{ NetConn() net.Conn }) {
+		conn = outer.NetConn()
 	}
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {

@@ -2,6 +2,7 @@ package chatroom
 
 import (
 	"log/slog"
+	"net"
 	"net/netip"
 	"time"
 )
@@ -148,6 +149,7 @@ type config struct {
 	failOpen  bool // who cannot be looked up among the bans comes in
 	plaintext bool // secrets may come in the clear
 	exempt    []netip.Prefix
+	addrOf    func(net.Conn) netip.Addr // nil: as the connection says
 }
 
 // WithLimits sets the server's numbers; fields left zero have their defaults.
@@ -247,6 +249,13 @@ func WithFailOpen() Option { return func(c *config) { c.failOpen = true } }
 // proxy behind which everybody has its address.
 func WithExempt(addrs ...netip.Prefix) Option {
 	return func(c *config) { c.exempt = append(c.exempt, addrs...) }
+}
+
+// WithAddrOf sets who knows better than a connection's RemoteAddr where its peer is, as a WebSocket's
+// handler may. Bans, limits, logs and Authenticators go by what f returns; the zero Addr means that it does not
+// know. It is called once for each connection, in its own goroutine; see ProxyListener, too.
+func WithAddrOf(f func(net.Conn) netip.Addr) Option {
+	return func(c *config) { c.addrOf = f }
 }
 
 // WithPlaintextSecrets lets passwords and tokens come over connections that others can read.

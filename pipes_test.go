@@ -18,9 +18,19 @@ type pipes struct {
 	closed chan struct{}
 }
 
+func newPipes(t testing.TB) *pipes {
+	return &pipes{t: t, queue: make(chan any), closed: make(chan struct{})}
+}
+
 // listen has the server serve pipes until the test ends, and checks what Serve returns then.
 func listen(t testing.TB, srv chatroom.Server, want error) *pipes {
-	l := &pipes{t: t, queue: make(chan any), closed: make(chan struct{})}
+	l := newPipes(t)
+	serve(t, srv, l, want)
+	return l
+}
+
+// serve has the server serve l until the test ends, and checks what Serve returns then.
+func serve(t testing.TB, srv chatroom.Server, l net.Listener, want error) {
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := srv.Serve(l); !errors.Is(err, want) {
@@ -31,7 +41,6 @@ func listen(t testing.TB, srv chatroom.Server, want error) *pipes {
 		srv.Close()
 		serving.Wait()
 	})
-	return l
 }
 
 func (l *pipes) Accept() (net.Conn, error) {

@@ -19,6 +19,7 @@ import (
 type Conn struct {
 	srv    *server
 	conn   net.Conn
+	fronts []Front // that may be its
 	front  Front
 	remote net.Addr
 	first  time.Time // when somebody who has not tried to join is given up; owned by the reader
@@ -282,14 +283,17 @@ func (c *Conn) Self() MemberInfo {
 }
 
 // run serves a tracked connection, up to where its conversation goes on in a goroutine of its own.
-func (c *Conn) run(ctx context.Context, fronts []Front) {
-	if len(fronts) == 0 {
-		fronts = c.srv.fronts
+func (c *Conn) run(ctx context.Context) {
+	err := error(nil)
+	if c.srv.disguised(c.conn) {
+		err = c.srv.identify(c)
 	}
-	err := c.srv.admitted(ctx, c)
+	if err == nil {
+		err = c.srv.admitted(ctx, c)
+	}
 	if err == nil {
 		watchPeer(c.conn)
-		err = c.serve(ctx, fronts)
+		err = c.serve(ctx, c.fronts)
 	}
 	if err != errContinues {
 		c.conclude(err)
@@ -366,6 +370,9 @@ func (c *Conn) detect(fronts []Front) (Front, error) {
 	c.setReadDeadline(time.Now().Add(c.srv.limits.Sniff))
 	for c.w < mostSniffed {
 		if c.r < c.w {
+			if err := foreign(c.buf[c.r:c.w]); err != nil {
+				return nil, err
+			}
 			if f := judge(fronts, c.buf[c.r:c.w], true); f != nil {
 				return f, nil
 			}

@@ -55,9 +55,14 @@ func call(t testing.TB, srv chatroom.Server) *caller { return callFrom(t, srv, "
 // callFrom connects to the server from that IP address, or over a pipe that has none if it is empty.
 func callFrom(t testing.TB, srv chatroom.Server, addr string) *caller {
 	near, far := net.Pipe()
+	return callOver(t, srv, near, from(far, addr))
+}
+
+// callOver connects to the server over near, whose other end is far.
+func callOver(t testing.TB, srv chatroom.Server, near, far net.Conn) *caller {
 	c := &caller{t: t, conn: near}
 	var running sync.WaitGroup
-	running.Go(func() { _ = srv.ServeConn(t.Context(), from(far, addr)) }) // how it ended is seen on the pipe
+	running.Go(func() { _ = srv.ServeConn(t.Context(), far) }) // how it ended is seen on the pipe
 	running.Go(c.listen)
 	t.Cleanup(func() {
 		near.Close()

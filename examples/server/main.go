@@ -3,6 +3,11 @@
 //	server                 on this machine only
 //	server -addr :5555     for your network
 //	server -addr :5555 -tls-cert cert.pem -tls-key key.pem
+//	server -addr :5555 -tls-self-signed server.pem
+//
+// The certificate may be renewed while it runs: the files are read again when they have changed.
+// One that is signed by itself is made if the file is not there. Clients know it by the fingerprint of its
+// key, which the server tells: client -tls-pin.
 //
 // It forgets everything when it ends, but for what it is given files for: bans, accounts with
 // passwords, beside which guests may still come in, and a record of what moderators do.
@@ -129,7 +134,7 @@ func host(ctx context.Context, o *options, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	doors, err := open(o, srv, stderr)
+	doors, err := open(o, srv, log, stderr)
 	if err != nil {
 		srv.Close()
 		return err
@@ -151,13 +156,26 @@ type door struct {
 }
 
 // open listens, and says where and how to join.
-func open(o *options, srv chatroom.Server, stderr io.Writer) ([]door, error) {
-	l, err := listen(o.addr, o.cert, o.key)
+func open(o *options, srv chatroom.Server, log *slog.Logger, stderr io.Writer) ([]door, error) {
+	var pair *keyPair
+	if o.cert != "" {
+		var err error
+		if pair, err = openKeyPair(o, log); err != nil {
+			return nil, err
+		}
+	}
+	l, err := net.Listen("tcp", o.addr)
 	if err != nil {
 		return nil, err
 	}
-	doors := []door{{Listener: l}}
 	text := invitation(o, l.Addr().(*net.TCPAddr))
+	if pair != nil {
+		l = tls.NewListener(l, pair.config())
+	}
+	if o.selfSigned != "" {
+		text += pinInvitation(o, l.Addr().(*net.TCPAddr), pair.fingerprint())
+	}
+	doors := []door{{Listener: l}}
 	if o.pychat != "" {
 		old, err := net.Listen("tcp", string(o.pychat))
 		if err != nil {
@@ -172,24 +190,11 @@ func open(o *options, srv chatroom.Server, stderr io.Writer) ([]door, error) {
 	return doors, nil
 }
 
-func listen(addr, cert, key string) (net.Listener, error) {
-	if cert == "" {
-		return net.Listen("tcp", addr)
-	}
-	pair, err := tls.LoadX509KeyPair(cert, key)
-	if err != nil {
-		return nil, fmt.Errorf("read certificate: %w", err)
-	}
-	return tls.Listen("tcp", addr, &tls.Config{Certificates: []tls.Certificate{pair}})
-}
-
 // invitation says where the chat is and how to join.
 func invitation(o *options, at *net.TCPAddr) string {
-	host, _, _ := net.SplitHostPort(o.addr) // listening there, it is well-formed
-	host = cmp.Or(host, "localhost")
-	join := fmt.Sprintf("nc %s %d", host, at.Port)
+	join := fmt.Sprintf("nc %s %d", o.host(), at.Port)
 	if o.cert != "" {
-		join = "openssl s_client -quiet -connect " + net.JoinHostPort(host, strconv.Itoa(at.Port))
+		join = "openssl s_client -quiet -connect " + net.JoinHostPort(o.host(), strconv.Itoa(at.Port))
 	}
 	text := fmt.Sprintf("The chat is open on %s. To join:\n\n    %s\n\n", at, join)
 	switch {
@@ -199,9 +204,21 @@ func invitation(o *options, at *net.TCPAddr) string {
 		text += "From elsewhere, put this machine's name or address for localhost.\n"
 	}
 	if o.accounts != "" && o.cert == "" && !o.plaintext && !at.IP.IsLoopback() {
-		text += "From elsewhere nobody can log in to an account without TLS; see -tls-cert and -tls-key.\n"
+		text += "From elsewhere nobody can log in to an account without TLS; see -tls-cert and -tls-self-signed.\n"
 	}
 	return text + "Ctrl-C closes it.\n\n"
+}
+
+// host returns where to find this machine, as far as the options say.
+func (o *options) host() string {
+	host, _, _ := net.SplitHostPort(o.addr) // listening there, it is well-formed
+	return cmp.Or(host, "localhost")
+}
+
+// pinInvitation says how to know the server by its key.
+func pinInvitation(o *options, at *net.TCPAddr, fingerprint string) string {
+	return fmt.Sprintf("Its certificate is signed by itself. Clients know it by its key:\n\n    client -addr %s -tls-pin %s\n\n",
+		net.JoinHostPort(o.host(), strconv.Itoa(at.Port)), fingerprint)
 }
 
 // oldInvitation says where the Python chatroom's clients are let in, and what about their admin.

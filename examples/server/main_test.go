@@ -37,6 +37,7 @@ func TestWrongUsageExitsWithTwo(t *testing.T) {
 		"a level nobody knows":    {"-log-level", "loud"},
 		"a certificate alone":     {"-tls-cert", "cert.pem"},
 		"a certificate's key too": {"-tls-key", "key.pem"},
+		"two certificates":        {"-tls-cert", "cert.pem", "-tls-key", "key.pem", "-tls-self-signed", "server.pem"},
 		"no file of accounts":     {"-accounts", ""},
 		"an account for nobody":   {"-add-account", "", "-accounts", "accounts"},
 		"an account nowhere":      {"-add-account", "ann"},

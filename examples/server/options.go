@@ -21,6 +21,7 @@ type options struct {
 	rate                  float64
 	pychat                name
 	cert, key             string
+	selfSigned            name // cert and key are this one then
 	level                 slog.Level
 	bans, accounts, audit name
 	plaintext             bool
@@ -75,6 +76,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.Var(&o.pychat, "pychat", "let the clients of the Python chatroom in on this `host:port` too")
 	flags.StringVar(&o.cert, "tls-cert", "", "serve TLS with the certificate in this PEM `file`")
 	flags.StringVar(&o.key, "tls-key", "", "its key, in this PEM `file`")
+	flags.Var(&o.selfSigned, "tls-self-signed", "serve TLS with a key and a certificate signed by itself, in this PEM `file`,\nwhich is made if it is not there")
 	flags.TextVar(&o.level, "log-level", slog.LevelInfo, "log `level`: debug, info, warn or error")
 	flags.Var(&o.bans, "bans", "keep bans in this `file`; without it they are forgotten at the end")
 	flags.Var(&o.accounts, "accounts", "let people log in to the accounts in this `file`; guests come in too")
@@ -96,6 +98,9 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	if err := o.check(flags.Args()); err != nil {
 		fmt.Fprintf(stderr, "server: %v; see -help\n", err)
 		return nil, err
+	}
+	if o.selfSigned != "" {
+		o.cert, o.key = string(o.selfSigned), string(o.selfSigned)
 	}
 	return o, nil
 }
@@ -136,6 +141,8 @@ func (o *options) check(args []string) error {
 		return errors.New("-tls-cert and -tls-key go together")
 	case !(o.rate >= 0):
 		return errors.New("-rate is not less than 0")
+	case o.cert != "" && o.selfSigned != "":
+		return errors.New("-tls-self-signed goes without -tls-cert and -tls-key")
 	case deeds > 1:
 		return errors.New("-add-account, -import-bans, -export-bans and -verify-audit do not go together")
 	case o.addAccount != "" && o.accounts == "":

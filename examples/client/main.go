@@ -2,7 +2,12 @@
 //
 //	client -nick ann
 //	client -addr chat.example.org:5555 -tls -room tea
+//	client -addr 192.168.1.7:5555 -tls-pin SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU
 //	echo "it builds again" | client -nick build
+//
+// A pin is for a server whose certificate no authority has signed: the server tells the fingerprint of its
+// key when it starts. The client then speaks with who has that key and with nobody else, whatever
+// else the certificate says.
 package main
 
 import (
@@ -38,6 +43,11 @@ func run(ctx context.Context, args []string, stdin, stdout *os.File, stderr io.W
 	room := flags.String("room", "", "`name` of the room to join; the server's own choice if empty")
 	secure := flags.Bool("tls", false, "speak TLS")
 	ca := flags.String("ca", "", "speak TLS, and trust only the certificates in this PEM `file`")
+	var pinned *pin
+	flags.Func("tls-pin", "speak TLS, and trust only the server whose key has this `fingerprint`, SHA256:…", func(s string) (err error) {
+		pinned, err = parsePin(s)
+		return err
+	})
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -46,11 +56,14 @@ func run(ctx context.Context, args []string, stdin, stdout *os.File, stderr io.W
 	case flags.NArg() > 0:
 		fmt.Fprintf(stderr, "client: unexpected argument %q; see -help\n", flags.Arg(0))
 		return 2
+	case pinned != nil && *ca != "":
+		fmt.Fprintln(stderr, "client: -tls-pin and -ca do not go together; see -help")
+		return 2
 	case *nick == "" && !isTerminal(stdin, stdout):
 		fmt.Fprintln(stderr, "client: -nick is missing; see -help")
 		return 2
 	}
-	conf, err := trust(*secure, *ca)
+	conf, err := trust(*secure, *ca, pinned)
 	if err == nil {
 		err = talk(ctx, stdin, stdout, stderr, *addr, *nick, client.WithRoom(*room), client.WithTLS(conf))
 	}
@@ -64,11 +77,13 @@ func run(ctx context.Context, args []string, stdin, stdout *os.File, stderr io.W
 }
 
 // trust returns how to speak TLS; nil means not at all.
-func trust(secure bool, ca string) (*tls.Config, error) {
-	if ca == "" {
-		if secure {
-			return &tls.Config{}, nil
-		}
+func trust(secure bool, ca string, pinned *pin) (*tls.Config, error) {
+	switch {
+	case pinned != nil:
+		return pinned.config(), nil
+	case ca == "" && secure:
+		return &tls.Config{}, nil
+	case ca == "":
 		return nil, nil
 	}
 	text, err := os.ReadFile(ca)

@@ -22,12 +22,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // serve serves on a port of its own.
 func serve(t *testing.T, opts ...chatroom.Option) (srv chatroom.Server, addr string) {
 	t.Helper()
-	brisk := chatroom.WithLimits(chatroom.Limits{MessageRate: -1, ConnRatePerAddr: -1})
-	srv, err := chatroom.New(append([]chatroom.Option{brisk}, opts...)...)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return serveOn(t, l, opts...), l.Addr().String()
+}
+
+func serveOn(t *testing.T, l net.Listener, opts ...chatroom.Option) chatroom.Server {
+	t.Helper()
+	brisk := chatroom.WithLimits(chatroom.Limits{MessageRate: -1, ConnRatePerAddr: -1})
+	srv, err := chatroom.New(append([]chatroom.Option{brisk}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +42,7 @@ func serve(t *testing.T, opts ...chatroom.Option) (srv chatroom.Server, addr str
 		srv.Close()
 		<-served
 	})
-	return srv, l.Addr().String()
+	return srv
 }
 
 // A program is run, between pipes.
@@ -321,6 +326,8 @@ func TestExitCodesTellWrongUsageFromFailure(t *testing.T) {
 		{"help", []string{"-help"}, 0, "-addr host:port"},
 		{"an unknown flag", []string{"-frobnicate"}, 2, "-frobnicate"},
 		{"an argument", []string{"-nick", "bob", addr}, 2, "unexpected argument"},
+		{"a pin that is none", []string{"-nick", "bob", "-tls-pin", "SHA256:AAAA"}, 2, "43 characters of base64"},
+		{"a pin and an issuer", []string{"-nick", "bob", "-tls-pin", pinPrefix + strings.Repeat("A", 43), "-ca", empty}, 2, "do not go together"},
 		{"no nick and nobody to ask", []string{"-addr", addr}, 2, "-nick is missing"},
 		{"nobody listens", []string{"-addr", "127.0.0.1:1", "-nick", "bob"}, 1, "refused"},
 		{"no certificates", []string{"-nick", "bob", "-ca", empty}, 1, "no certificates in"},

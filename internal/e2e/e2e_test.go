@@ -266,6 +266,29 @@ func TestTheExamplesSpeakTLS(t *testing.T) {
 	srv.exits(0)
 }
 
+func TestTheClientPinsAKeyThatNobodySigned(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "server.pem")
+	pins := make([]string, 2)
+	for i := range pins {
+		srv := startServer(t, "-tls-self-signed", path)
+		srv.stderr.sees("client -addr " + srv.addr + " -tls-pin ")
+		pins[i] = srv.stderr.line()
+		stdin, keys := pipe(t)
+		fmt.Fprintln(keys, "/who")
+		keys.Close()
+		cat := start(t, stdin, "client", "-addr", srv.addr, "-nick", "cat", "-tls-pin", pins[i])
+		cat.out.sees("--- In lobby (1): cat\n")
+		cat.exits(0)
+		start(t, nil, "client", "-addr", srv.addr, "-nick", "dan", "-ca", path).exits(0) // it is for 127.0.0.1 too
+		srv.stop()
+		srv.exits(0)
+	}
+	if pins[0] != pins[1] {
+		t.Errorf("after a restart the key is %s, and it was %s", pins[1], pins[0])
+	}
+}
+
 func TestServerReadsItsFilesAgainOnHangup(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

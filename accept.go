@@ -186,7 +186,7 @@ const shortly = 5 * time.Millisecond
 // turnAway tells a peer why it is not let in, and closes its connection. There may be a great many of them,
 // so this takes no goroutine and next to no time.
 func (s *server) turnAway(c *Conn, why *Error) {
-	s.stats.refused.Add(1)
+	s.stats.turnedAway.Add(1)
 	if times, due := s.turned.due(time.Now()); due {
 		s.log.Warn("connections turned away", "times", times, "addr", c.remote, "err", why)
 	}

@@ -57,7 +57,7 @@ type Server interface {
 	Rooms() []RoomInfo
 	// Members lists a room's members by nick; nil if there is no such room.
 	Members(room string) []MemberInfo
-	// Stats returns the server's counters.
+	// Stats returns the server's counters. It never waits for a peer.
 	Stats() Stats
 	// Shutdown closes the listeners, tells every member that the server goes away, and waits until
 	// they have been told, but not for them to leave: a peer has Limits.Write to take its farewell. When
@@ -91,34 +91,47 @@ type Client interface {
 	Close() error
 }
 
-// Stats are a server's counters; those named in the plural of a thing count it now.
+// Stats are a server's counters. Conns, Members and Rooms are what there is now, and all others only
+// grow. They are read one after another while the server works, so they need not add up.
 type Stats struct {
-	Conns   int // connections that were let in, joined or not
-	Members int
-	Rooms   int
+	Conns   int // connections, whether somebody has joined on them or not
+	Members int // members, also those in process and those who linger
+	Rooms   int // rooms, the fixed ones included
 
-	Accepted  uint64          // connections let in ever
-	Refused   uint64          // connections turned away because there were too many
-	Joined    uint64          // members ever
-	Published uint64          // events ordered in rooms
-	Written   uint64          // bytes written to connections
-	Ended     map[Code]uint64 // members that ended, by reason
+	Accepted   uint64          // connections let in ever, whatever became of them
+	TurnedAway uint64          // connections not let in, because there were too many
+	Joined     uint64          // members ever; who comes back to a session is still the same one
+	Refused    map[Code]uint64 // wishes to join over a connection that were refused, by reason; one peer may have several
+	Published  uint64          // events ordered in rooms, from messages to leaves
+	Delivered  uint64          // events ordered, each as often as its room had members then
+	Rounds     uint64          // in which rooms brought what was new to their members
+	MostLag    uint64          // how many bytes a member has been behind its room at most
+	Written    uint64          // bytes written to connections, before TLS
+	Ended      map[Code]uint64 // members that ended, by reason; CodeClosed are those who left
 
 	Filters map[string]FilterStats // by name
 }
 
 type stats struct {
-	accepted, refused, joined, published, wrote atomic.Uint64
+	accepted, turnedAway, joined, published, delivered, rounds, mostLag, wrote atomic.Uint64
 
-	mu      sync.Mutex
-	reasons map[Code]uint64
+	mu             sync.Mutex
+	refused, ended map[Code]uint64
+}
+
+// round counts a round that found a member so far behind.
+func (s *stats) round(lag int64) {
+	s.rounds.Add(1)
+	for most := s.mostLag.Load(); uint64(lag) > most && !s.mostLag.CompareAndSwap(most, uint64(lag)); most = s.mostLag.Load() {
+	}
 }
 
 func (s *stats) written(n int) { s.wrote.Add(uint64(n)) }
 
-func (s *stats) ended(c Code) {
+// count counts one more for the reason c among refused or ended.
+func (s *stats) count(by map[Code]uint64, c Code) {
 	s.mu.Lock()
-	s.reasons[c]++
+	by[c]++
 	s.mu.Unlock()
 }
 
@@ -178,7 +191,7 @@ func New(opts ...Option) (Server, error) {
 		members:   make(map[*member]struct{}),
 		rooms:     make(map[string]*room),
 	}
-	s.stats.reasons = make(map[Code]uint64)
+	s.stats.refused, s.stats.ended = make(map[Code]uint64), make(map[Code]uint64)
 	for _, opt := range opts {
 		opt(&s.config)
 	}
@@ -298,10 +311,11 @@ func (s *server) Stats() Stats {
 	s.mu.Lock()
 	st := Stats{Conns: len(s.conns), Members: len(s.members), Rooms: len(s.rooms)}
 	s.mu.Unlock()
-	st.Accepted, st.Refused, st.Joined = s.stats.accepted.Load(), s.stats.refused.Load(), s.stats.joined.Load()
-	st.Published, st.Written = s.stats.published.Load(), s.stats.wrote.Load()
+	st.Accepted, st.TurnedAway, st.Joined = s.stats.accepted.Load(), s.stats.turnedAway.Load(), s.stats.joined.Load()
+	st.Published, st.Delivered, st.Written = s.stats.published.Load(), s.stats.delivered.Load(), s.stats.wrote.Load()
+	st.Rounds, st.MostLag = s.stats.rounds.Load(), s.stats.mostLag.Load()
 	s.stats.mu.Lock()
-	st.Ended = maps.Clone(s.stats.reasons)
+	st.Refused, st.Ended = maps.Clone(s.stats.refused), maps.Clone(s.stats.ended)
 	s.stats.mu.Unlock()
 	st.Filters = make(map[string]FilterStats, len(s.chain))
 	for _, f := range s.chain {

@@ -194,6 +194,7 @@ func (r *room) appendLocked(e *Event) {
 	r.log.commit(append(r.log.space(), entry{*e, cost}))
 	r.cost.Store(cost)
 	r.srv.stats.published.Add(1)
+	r.srv.stats.delivered.Add(uint64(r.size.Load()))
 	keep := r.recentLocked()
 	if r.srv.limits.Linger < 0 {
 		keep = r.oldestLocked() // nobody comes back

@@ -275,7 +275,7 @@ func (s *server) forget(m *member) {
 		m.timer.Stop()
 	}
 	if _, here := s.members[m]; here {
-		s.stats.ended(reason.Code)
+		s.stats.count(s.stats.ended, reason.Code)
 		s.departLocked(m)
 		s.freeLocked(m, m.keys)
 		s.taken--

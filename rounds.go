@@ -139,7 +139,7 @@ func (r *room) awaitRound() {
 
 // round looks at each member once.
 func (r *room) round() {
-	limit := int64(r.srv.limits.Lag)
+	limit, most := int64(r.srv.limits.Lag), int64(0)
 	var batch [flushBatch]*seat
 	for again := true; again; {
 		moved := r.unlisted.Load()
@@ -148,7 +148,7 @@ func (r *room) round() {
 			n := copy(batch[:], r.list[min(i, len(r.list)):])
 			r.rosterMu.Unlock()
 			for _, s := range batch[:n] {
-				s.deliver(limit)
+				most = max(most, s.deliver(limit))
 			}
 			if n < flushBatch {
 				break
@@ -156,17 +156,19 @@ func (r *room) round() {
 		}
 		again = moved != r.unlisted.Load() // and somebody may have been moved to where the round had been
 	}
+	r.srv.stats.round(most)
 }
 
-// deliver brings what is new to the seat's member, or cuts it off if that is too much. It never waits.
-func (s *seat) deliver(limit int64) {
-	lag := s.lag()
+// deliver brings what is new to the seat's member, or cuts it off if that is too much. It never waits, and
+// returns how far behind the seat was.
+func (s *seat) deliver(limit int64) (lag int64) {
+	lag = s.lag()
 	if lag <= 0 {
-		return
+		return 0
 	}
 	if lag > limit || s.stuck() {
 		s.member.end(ErrTooSlow.(*Error))
-		return
+		return lag
 	}
 	if lag > limit/4 && !s.behind.Load() {
 		s.took.Store(time.Now().UnixNano())
@@ -176,6 +178,7 @@ func (s *seat) deliver(limit int64) {
 		}
 	}
 	s.member.take(s)
+	return lag
 }
 
 // socketGrace is how long speakers wait for a member whose system has taken so much already that it takes

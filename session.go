@@ -183,6 +183,14 @@ func (c *Conn) hangUp(err error) {
 // Join makes the peer a member and returns its welcome, which is the first event written to it. A refusal
 // leaves the connection as it was; a front may let the peer try again.
 func (c *Conn) Join(ctx context.Context, req JoinRequest) (Event, error) {
+	e, err := c.join(ctx, req)
+	if err != nil {
+		c.srv.stats.count(c.srv.stats.refused, public(err).Code)
+	}
+	return e, err
+}
+
+func (c *Conn) join(ctx context.Context, req JoinRequest) (Event, error) {
 	if req.Encoder == nil {
 		return Event{}, errors.New("chatroom: JoinRequest without an Encoder")
 	}

@@ -158,7 +158,7 @@ func TestThreat06ConnectionFlood(t *testing.T) {
 						t.Errorf("connection %d after one has ended is let in: %v", i+1, in)
 					}
 				}
-				if st := srv.Stats(); st.Accepted != 24 || st.Refused != 21 || st.Conns != 23 {
+				if st := srv.Stats(); st.Accepted != 24 || st.TurnedAway != 21 || st.Conns != 23 {
 					t.Errorf("%+v", st)
 				}
 			})
@@ -335,8 +335,8 @@ func TestThoseWhoHaveNotJoinedCannotCrowdOutOthers(t *testing.T) {
 		if !crowd[2].gone() || !crowd[3].gone() || !early.gone() || fresh.gone() || joined.gone() {
 			t.Error("where nobody has more than others, the oldest does not make room")
 		}
-		if st := srv.Stats(); st.Refused != 0 {
-			t.Errorf("%d were turned away at the door", st.Refused)
+		if st := srv.Stats(); st.TurnedAway != 0 {
+			t.Errorf("%d were turned away at the door", st.TurnedAway)
 		}
 	})
 }

@@ -163,7 +163,7 @@ func TestThreat11BehindAProxyLimitsAreForThePeers(t *testing.T) {
 				}
 			}
 		}
-		if st := srv.Stats(); st.Refused != 20 || st.Conns != 240 {
+		if st := srv.Stats(); st.TurnedAway != 20 || st.Conns != 240 {
 			t.Errorf("%+v", st)
 		}
 	})

@@ -20,7 +20,8 @@
 // Their admin is the account admin. They speak no TLS: a password from elsewhere than this machine
 // is refused, unless -plaintext-passwords says that others may read it.
 //
-// SIGHUP makes it read bans and accounts again. It also looks after these files:
+// SIGHUP makes it read bans and accounts again. With -debug-addr localhost:6060 it serves counters, profiles and an
+// answer to whether it is well over HTTP: /debug/vars, /debug/pprof/ and /healthz. It also looks after these files:
 //
 //	server -add-account ann -role admin -accounts accounts    asks for the password
 //	server -import-bans bans.txt -bans bans                   a list of nicks, one a line
@@ -134,11 +135,24 @@ func host(ctx context.Context, o *options, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	return attend(ctx, o, srv, audit, log, stderr)
+}
+
+// attend opens the doors of srv, looks after it until ctx ends, and leaves it closed.
+func attend(ctx context.Context, o *options, srv chatroom.Server, audit *auditFile, log *slog.Logger, stderr io.Writer) error {
 	doors, err := open(o, srv, log, stderr)
+	closeDebug := func() {}
+	if err == nil && o.debugAddr != "" {
+		closeDebug, err = openDebug(ctx, o, srv, log)
+	}
 	if err != nil {
+		for _, d := range doors {
+			d.Close()
+		}
 		srv.Close()
 		return err
 	}
+	defer closeDebug()
 	var recording sync.WaitGroup
 	var unrecorded error
 	if audit != nil {

@@ -47,6 +47,8 @@ func TestWrongUsageExitsWithTwo(t *testing.T) {
 		"bans to a list alone":    {"-export-bans", "bans.txt"},
 		"two things at once":      {"-add-account", "ann", "-accounts", "accounts", "-verify-audit", "audit"},
 		"no port for pychat":      {"-pychat", ""},
+		"debugging for nobody":    {"-debug-public"},
+		"debugging nowhere":       {"-debug-addr", ""},
 		"a hash that is none":     {"-verify-audit", "audit", "d1e"},
 		"two hashes":              {"-verify-audit", "audit", firstHash, firstHash},
 	} {
@@ -70,6 +72,10 @@ func TestFailureExitsWithOne(t *testing.T) {
 		"a port that is taken":          {"-addr", taken.Addr().String()},
 		"an address that is none":       {"-addr", "lobby"},
 		"a port for pychat, taken":      {"-addr", "127.0.0.1:0", "-pychat", taken.Addr().String()},
+		"a port for debugging, taken":   {"-addr", "127.0.0.1:0", "-debug-addr", taken.Addr().String()},
+		"debugging for the network":     {"-addr", "127.0.0.1:0", "-debug-addr", ":0"},
+		"debugging for any address":     {"-addr", "127.0.0.1:0", "-debug-addr", "0.0.0.0:0"},
+		"debugging at no address":       {"-addr", "127.0.0.1:0", "-debug-addr", "6060"},
 		"a room name that is none":      {"-room", "a\nb"},
 		"a certificate that is missing": {"-tls-cert", nowhere, "-tls-key", nowhere},
 		"accounts that are missing":     {"-accounts", nowhere},
@@ -235,7 +241,7 @@ func TestInvitationTellsWhereAdminIsNotSafe(t *testing.T) {
 // A server is run, on a port of its own.
 type server struct {
 	addr string
-	old  string // where -pychat listens
+	old  string // where -pychat listens, or -debug-addr
 	stop context.CancelFunc
 	exit chan int
 }
@@ -258,7 +264,8 @@ func start(t *testing.T, args ...string) *server {
 		<-done
 	})
 	stderr := bufio.NewReader(r)
-	for s.addr == "" || s.old == "" && slices.Contains(args, "-pychat") {
+	another := slices.Contains(args, "-pychat") || slices.Contains(args, "-debug-addr")
+	for s.addr == "" || s.old == "" && another {
 		line, err := stderr.ReadString('\n')
 		if err != nil {
 			t.Fatalf("no address: %v, exit code %d", err, <-s.exit)

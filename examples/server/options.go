@@ -27,6 +27,8 @@ type options struct {
 	plaintext             bool
 	words                 name
 	guard                 bool
+	debugAddr             name
+	debugPublic           bool
 
 	// What to do in place of hosting rooms: at most one is not empty.
 	addAccount, importBans, exportBans, verifyAudit name
@@ -84,6 +86,8 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.Var(&o.audit, "audit", "append what moderators do to this `file`, a line of JSON each")
 	flags.Var(&o.words, "words", "refuse what the words and patterns in this `file` are in; it is read again when it changes")
 	flags.BoolVar(&o.guard, "guard", false, "refuse what is said again and again, and hold newcomers' links for a moderator")
+	flags.Var(&o.debugAddr, "debug-addr", "serve /healthz, /debug/vars and /debug/pprof/ over HTTP on this `host:port`")
+	flags.BoolVar(&o.debugPublic, "debug-public", false, "let -debug-addr be open to other machines")
 	flags.Var(&o.addAccount, "add-account", "add an account of this `name` to -accounts, or change its password, and end")
 	flags.Func("role", "the `role` of -add-account: member, moderator or admin; without it, the one it has, or member", func(s string) error {
 		o.role = new(chatroom.Role)
@@ -143,6 +147,8 @@ func (o *options) check(args []string) error {
 		return errors.New("-rate is not less than 0")
 	case o.cert != "" && o.selfSigned != "":
 		return errors.New("-tls-self-signed goes without -tls-cert and -tls-key")
+	case o.debugPublic && o.debugAddr == "":
+		return errors.New("-debug-public needs -debug-addr")
 	case deeds > 1:
 		return errors.New("-add-account, -import-bans, -export-bans and -verify-audit do not go together")
 	case o.addAccount != "" && o.accounts == "":

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -332,7 +333,8 @@ func (o object) report(kind Kind, r *Report) object {
 	return strconv.AppendInt(o.key("count"), int64(r.Count), 10)
 }
 
-// list adds what encoding/json makes of a list, which is an empty one at least.
+// list adds what encoding/json makes of a list, which is an empty one at least. That leaves control
+// characters above U+007E as they are.
 func (o object) list(name string, values any) object {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -340,7 +342,15 @@ func (o object) list(name string, values any) object {
 	if err := enc.Encode(values); err != nil || b.String() == "null\n" {
 		return append(o.key(name), "[]"...) // there is nothing in them that could fail
 	}
-	return append(o.key(name), bytes.TrimSpace(b.Bytes())...)
+	o = o.key(name)
+	for _, r := range strings.TrimSuffix(b.String(), "\n") {
+		if r >= 0x7f && r <= 0x9f { // within a string, as all that is not ASCII
+			o = fmt.Appendf(o, `\u%04x`, r)
+		} else {
+			o = utf8.AppendRune(o, r)
+		}
+	}
+	return o
 }
 
 func (o object) members(name string, members []MemberInfo) object {

@@ -170,6 +170,25 @@ func TestAnEventOfALaterVersionCanBeRead(t *testing.T) {
 	}
 }
 
+// Whoever reads a hostile server's events is not kept busy by them: reading takes no time that grows with
+// how deep they are in one another.
+func TestEventsWithinEventsAreBounded(t *testing.T) {
+	nested := func(depth int) string {
+		return strings.Repeat(`{"type":"history","events":[`, depth) + `{"type":"message","text":"\"}][{"}` + strings.Repeat("]}", depth)
+	}
+	var e chatroom.Event
+	for _, depth := range []int{1, 2, 15} {
+		if err := json.Unmarshal([]byte(nested(depth)), &e); err != nil {
+			t.Errorf("%d deep: %v", depth, err)
+		}
+	}
+	for _, line := range []string{nested(16), nested(4000), `{"type":"acts","acts":[{"messages":[` + nested(4000) + `]}]}`, `{"x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`} {
+		if err := json.Unmarshal([]byte(line), &e); err == nil {
+			t.Errorf("%.80s is read", line)
+		}
+	}
+}
+
 func TestARefusalNamesTheCommandItIsAbout(t *testing.T) {
 	lines := []string{
 		`{"type":"say","id":"k7","text":7}`,

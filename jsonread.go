@@ -3,6 +3,7 @@ package chatroom
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -126,8 +127,35 @@ func (w *wireLimits) limits() WireLimits {
 	}
 }
 
+// maxNesting is more than any event needs. Events within events are read over and over, so what has
+// no such bound takes its reader minutes.
+const maxNesting = 32
+
+// nesting returns how deep the objects and lists in b are in one another.
+func nesting(b []byte) (deepest int) {
+	depth, quoted := 0, false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '"':
+			quoted = !quoted
+		case c == '\\' && quoted:
+			i++
+		case quoted:
+		case c == '{' || c == '[':
+			depth++
+			deepest = max(deepest, depth)
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return deepest
+}
+
 // UnmarshalJSON takes an event as it goes on the wire.
 func (e *Event) UnmarshalJSON(b []byte) error {
+	if nesting(b) > maxNesting {
+		return errors.New("read event: it is nested too deep")
+	}
 	var w wireEvent
 	if err := json.Unmarshal(b, &w); err != nil {
 		return fmt.Errorf("read event: %w", err)

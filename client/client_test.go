@@ -479,6 +479,7 @@ func TestWhenWritingFailsTheFarewellStillCounts(t *testing.T) {
 func FuzzReceive(f *testing.F) {
 	f.Add(lines(message))
 	f.Add(lines(chatroom.Event{Kind: chatroom.KindBye, Err: &chatroom.Error{Code: chatroom.CodeClosed}}))
+	f.Add(`{"type":"role","nick":"ann","role":"admin"}` + "\n" + `{"type":"kick","nick":"ann"}` + "\n" + `{"type":"gap"}` + "\n")
 	f.Add("{\"type\":\"welcome\"}\n{\"type\":\"bye\"}\n")
 	f.Add("{\"type\":\"ping\"}\n{\"type\":\"error\"}\n{\"type\":\"leave\",\"member\":1}\n")
 	f.Fuzz(func(t *testing.T, said string) {

@@ -151,7 +151,7 @@ func (c *Client) handle(l *link, e chatroom.Event, size int) {
 		c.self.Nick = e.Nick
 	case own && e.Kind == chatroom.KindLeave:
 		c.rooms = slices.DeleteFunc(c.rooms, func(other *room) bool { return other == r })
-	case e.Kind == chatroom.KindRole && !e.History && e.Nick == c.self.Nick:
+	case e.Kind == chatroom.KindRole && !e.History && e.Nick == c.self.Nick && e.Act != nil:
 		c.self.Role = e.Act.Role
 	}
 	k := c.takeCallLocked(func(k *call) bool {

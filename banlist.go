@@ -183,7 +183,7 @@ func (s *server) listBans(ctx context.Context, _ actor, cmd Command) (Event, err
 func showBans(bans []Ban) {
 	for i := range bans {
 		for _, text := range []*string{&bans[i].Value, &bans[i].Reason, &bans[i].Note, &bans[i].By} {
-			*text = shown(*text)
+			*text = Clean(*text)
 		}
 	}
 }

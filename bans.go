@@ -90,7 +90,7 @@ func (b *Ban) error(what, by string) *Error {
 		text += " until " + b.Expires.UTC().Format(untilFormat)
 	}
 	return &Error{
-		Code: CodeBanned, Text: withReason(text, shown(b.Reason)) + " (ban " + actOf(b.ID) + ")",
+		Code: CodeBanned, Text: withReason(text, Clean(b.Reason)) + " (ban " + actOf(b.ID) + ")",
 		Retry: RetryNever, Ref: actOf(b.ID), Until: b.Expires,
 	}
 }
@@ -103,7 +103,7 @@ func mutedError(b *Ban) *Error {
 	if !b.Expires.IsZero() {
 		text += " until " + b.Expires.UTC().Format(untilFormat)
 	}
-	return &Error{Code: CodeMuted, Text: withReason(text, shown(b.Reason)), Ref: actOf(b.ID), Until: b.Expires}
+	return &Error{Code: CodeMuted, Text: withReason(text, Clean(b.Reason)), Ref: actOf(b.ID), Until: b.Expires}
 }
 
 // A sentence is a ban, a mute or an allowance before it is passed.
@@ -544,10 +544,10 @@ func (s *server) recheck(ctx context.Context, a actor, bans []Ban, t *telling) {
 		wasSilent := was != nil && !was.Expired(at)
 		switch {
 		case ban != nil && may:
-			act := &Act{ID: ban.ID, Verb: VerbBan, Reason: shown(ban.Reason), Until: ban.Expires}
+			act := &Act{ID: ban.ID, Verb: VerbBan, Reason: Clean(ban.Reason), Until: ban.Expires}
 			s.expel(p.member, ban.error("you were banned", a.by()), a.telling(Command{}, KindBan, p.info.Nick, act))
 		case silent && !wasSilent:
-			act := &Act{ID: mute.ID, Verb: VerbMute, Reason: shown(mute.Reason), Until: mute.Expires}
+			act := &Act{ID: mute.ID, Verb: VerbMute, Reason: Clean(mute.Reason), Until: mute.Expires}
 			s.tellRoomsOf(p.member, a.telling(Command{}, KindMute, p.info.Nick, act))
 		case !silent && wasSilent:
 			over := t

@@ -87,7 +87,7 @@ func checkAccount(account string) error {
 		return &Error{Code: CodeBadRequest, Text: "an account has at least one character"}
 	case !utf8.ValidString(account):
 		return &Error{Code: CodeBadRequest, Text: "an account must be UTF-8"}
-	case strings.ContainsFunc(account, unicode.IsControl):
+	case strings.ContainsFunc(account, unicode.IsControl), Clean(account) != account:
 		return &Error{Code: CodeBadRequest, Text: "an account may not contain a control character"}
 	}
 	return nil

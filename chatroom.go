@@ -197,6 +197,7 @@ func New(opts ...Option) (Server, error) {
 	}
 	s.limits = s.limits.withDefaults()
 	s.gate = newGate(&s.limits, s.exempt)
+	s.motd = cleanLines(s.motd)
 	for _, name := range append([]string{s.home}, s.fixed...) {
 		name, err := validRoom(name)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -30,14 +31,6 @@ func TestWhatATextMayHold(t *testing.T) {
 		{"C1", "a\u0080\u0085\u009b\u009fb", "a\ufffd\ufffd\ufffd\ufffdb"},
 		{"line separator", "a\u2028b", "a\ufffdb"},
 		{"paragraph separator", "a\u2029b", "a\ufffdb"},
-		{"override left open", "a\u202eb", "a\u202eb\u202c"},
-		{"isolate left open", "a\u2067b", "a\u2067b\u2069"},
-		{"both left open", "\u2066a\u202bb", "\u2066a\u202bb\u202c\u2069"},
-		{"embedding closed", "a\u202ab\u202cc", "a\u202ab\u202cc"},
-		{"isolate closes the embedding in it", "\u2068\u202ea\u2069b", "\u2068\u202ea\u2069b"},
-		{"closed in the wrong order", "\u2066\u202da\u202c\u2069", "\u2066\u202da\u202c\u2069"},
-		{"closer without an opener", "a\u202c\u2069b", "a\u202c\u2069b"},
-		{"embedding around an isolate", "\u202a\u2066a\u202cb", "\u202a\u2066a\u202cb\u2069\u202c"},
 	}
 	synctest.Test(t, func(t *testing.T) {
 		ann := joinAs(t, hostBubble(t), "ann")
@@ -50,21 +43,110 @@ func TestWhatATextMayHold(t *testing.T) {
 	})
 }
 
-func TestNoControlCharacterIsRelayed(t *testing.T) {
+func TestThreat19Bidi(t *testing.T) {
+	texts := []struct{ name, text, want string }{
+		{"override left open", "a\u202eb", "a\u202eb\u202c"},
+		{"left to right override left open", "a\u202db", "a\u202db\u202c"},
+		{"embedding left open", "a\u202bb", "a\u202bb\u202c"},
+		{"isolate left open", "a\u2067b", "a\u2067b\u2069"},
+		{"first strong isolate left open", "\u2068a", "\u2068a\u2069"},
+		{"both left open", "\u2066a\u202bb", "\u2066a\u202bb\u202c\u2069"},
+		{"embedding closed", "a\u202ab\u202cc", "a\u202ab\u202cc"},
+		{"isolate closed", "a\u2066b\u2069c", "a\u2066b\u2069c"},
+		{"isolate closes the embedding in it", "\u2068\u202ea\u2069b", "\u2068\u202ea\u2069b"},
+		{"closed in the right order", "\u2066\u202da\u202c\u2069", "\u2066\u202da\u202c\u2069"},
+		{"closers without an opener", "a\u202c\u2069b", "ab"},
+		{"one closer too many", "\u202ea\u202c\u202cb", "\u202ea\u202cb"},
+		{"embedding around an isolate", "\u202a\u2066a\u202cb", "\u202a\u2066ab\u2069\u202c"},
+		{"isolate around an embedding", "\u2066\u202aa\u2069b\u202c", "\u2066\u202aa\u2069b"},
+		{"out of what surrounds the text", "\u2069\u202c\u2069 00:00 <bob> hi", " 00:00 <bob> hi"},
+		{"deep", strings.Repeat("\u202e", 200) + "a", strings.Repeat("\u202e", 200) + "a" + strings.Repeat("\u202c", 200)},
+		{"marks", "a\u200eb\u200fc\u061cd", "a\u200eb\u200fc\u061cd"},
+		{"right to left as it is written", "שלום, ann", "שלום, ann"},
+		// Texts that do not say what they show, after Boucher and Anderson, "Trojan Source".
+		{
+			"commenting out", "/*\u202e } \u2066if (isAdmin)\u2069 \u2066 begin admins only */",
+			"/*\u202e } \u2066if (isAdmin)\u2069 \u2066 begin admins only */\u2069\u202c",
+		},
+		{"stretched string", "!= \"user\u202e \u2066// if admin\u2069 \u2066\" {", "!= \"user\u202e \u2066// if admin\u2069 \u2066\" {\u2069\u202c"},
+		{"early return", "''' Subtract \u2067''' ;return", "''' Subtract \u2067''' ;return\u2069"},
+		{"name of a file", "photo_\u202egnp.exe", "photo_\u202egnp.exe\u202c"},
+		{"address", "https://example.org/\u202emoc.live", "https://example.org/\u202emoc.live\u202c"},
+	}
 	synctest.Test(t, func(t *testing.T) {
-		ann := joinAs(t, hostBubble(t), "ann")
-		for r := range rune(0x3000) {
-			if !unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp) || r == '\t' {
+		srv := hostBubble(t)
+		ann := joinAs(t, srv, "ann")
+		for _, tt := range texts {
+			for _, cmd := range []chatroom.Command{chatroom.Say("", tt.text), chatroom.Topic("", tt.text), chatroom.Private("ann", tt.text)} {
+				if e, err := ann.Send(t.Context(), cmd); err != nil || e.Text != tt.want || leftOpen(e.Text) {
+					t.Errorf("%s: %s %q, %v; want %q", tt.name, cmd.Verb, e.Text, err, tt.want)
+				}
+			}
+			time.Sleep(time.Second) // nobody says so much at once
+		}
+		for r := range rune(unicode.MaxRune) {
+			if !unicode.In(r, unicode.Bidi_Control, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {
 				continue
 			}
-			e, err := ann.Send(t.Context(), chatroom.Say("", "a"+string(r)+"b"))
-			if err != nil {
-				t.Fatalf("%U: %v", r, err)
+			for _, nick := range []string{"an" + string(r) + "n", string(r) + "ann", "ann" + string(r)} {
+				if _, err := srv.Join(t.Context(), chatroom.Identity{Nick: nick}); !errors.Is(err, chatroom.ErrNickInvalid) {
+					t.Errorf("the nick %+q: %v", nick, err)
+				}
+				if _, err := ann.Send(t.Context(), chatroom.Rename(nick)); !errors.Is(err, chatroom.ErrNickInvalid) {
+					t.Errorf("the nick %+q: %v", nick, err)
+				}
 			}
-			if shown := strings.TrimSuffix(strings.TrimPrefix(e.Text, "a"), "b"); utf8.RuneCountInString(shown) != 1 || shown == string(r) {
-				t.Errorf("%U is shown as %q", r, shown)
+		}
+	})
+}
+
+// Bytes that are no UTF-8, in each place where a peer can put some.
+func TestThreat20InvalidUTF8(t *testing.T) {
+	bad := []string{
+		"caf\xe9", "\xff", "\xc0\x8a", "\xe0\x80\x8a", "\xed\xa0\x80", "\xed\xb0\x80x", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xe2\x82",
+		"\x85", "x\x9b2J", "\xc2", "\xf0\x9f\xa6",
+	}
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t)
+		ann, bob, cat := threeJoin(t, srv)
+		for _, text := range bad {
+			for _, field := range []string{"text", "reason", "nick", "room", "id", "ref", "x"} {
+				ann.send(`{"type":"say","` + field + `":"` + text + `"}`)
 			}
-			checkLine(t, e.Text, false)
+			for _, command := range []string{"", "/me ", "/topic ", "/msg cat ", "/nick ", "/join "} {
+				bob.send(command + strings.ReplaceAll(text, "\xff", "\xfe")) // which is no telnet command
+			}
+			for _, line := range ann.lines() {
+				if !strings.Contains(line, `"type":"error","code":"text_invalid"`) || !utf8.ValidString(line) {
+					t.Errorf("ann says %q and hears %q", text, line)
+				}
+			}
+			for _, line := range bob.lines() {
+				if !strings.HasPrefix(line, "!!! ") || !utf8.ValidString(line) {
+					t.Errorf("bob says %q and hears %q", text, line)
+				}
+			}
+			if heard := cat.hear(); heard != "" {
+				t.Errorf("cat hears %q of %q", heard, text)
+			}
+			time.Sleep(10 * time.Second) // nobody says so much at once
+			cat.send(`{"type":"pong"}`)
+		}
+		ann.send(`{"type":"say","text":"still here"}`)
+		bob.send("so am I")
+		if heard := cat.hear(); !strings.Contains(heard, "still here") || !strings.Contains(heard, "so am I") {
+			t.Errorf("cat hears %q", heard)
+		}
+	})
+}
+
+func TestTheMessageOfTheDayHasLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t, chatroom.WithMOTD("one\r\n\ttwo \x1b[1m\nthree"))
+		ann := call(t, srv)
+		ann.send("ann")
+		if heard := ann.hear(); !strings.Contains(heard, "\n--- one\n--- \ttwo ␛[1m\n--- three\n") {
+			t.Errorf("ann heard %q", heard)
 		}
 	})
 }
@@ -116,13 +198,7 @@ func FuzzSay(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		synctest.Test(t, func(t *testing.T) {
 			srv := hostBubble(t)
-			ann, bob, cat := call(t, srv), call(t, srv), call(t, srv)
-			ann.send(`{"type":"join","nick":"ann"}`)
-			bob.send("bob")
-			cat.send(`{"type":"join","nick":"cat"}`)
-			for _, c := range []*caller{ann, bob, cat} {
-				c.hear()
-			}
+			ann, bob, cat := threeJoin(t, srv)
 			ann.send(`{"type":"say","id":"x","text":"` + inJSON(text) + `"}`)
 			checkHeard(t, "ann", ann, bob, cat)
 
@@ -134,6 +210,18 @@ func FuzzSay(f *testing.F) {
 			checkHeard(t, "bob", ann, bob, cat)
 		})
 	})
+}
+
+// threeJoin has ann, bob and cat join, bob with lines of text and the others with objects.
+func threeJoin(t testing.TB, srv chatroom.Server) (ann, bob, cat *caller) {
+	ann, bob, cat = call(t, srv), call(t, srv), call(t, srv)
+	ann.send(`{"type":"join","nick":"ann"}`)
+	bob.send("bob")
+	cat.send(`{"type":"join","nick":"cat"}`)
+	for _, c := range []*caller{ann, bob, cat} {
+		c.hear()
+	}
+	return ann, bob, cat
 }
 
 // inJSON returns what stands between the quotes of a JSON string for text, its bytes as they are

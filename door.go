@@ -81,6 +81,9 @@ func (s *server) authenticate(ctx context.Context, req AuthRequest) (Identity, e
 	if err == nil && (id.Role < RoleMember || id.Role > RoleAdmin) {
 		err = fmt.Errorf("authenticator gives %s, which is no role", id.Role)
 	}
+	if err == nil && id.Account != "" && checkAccount(id.Account) != nil {
+		err = fmt.Errorf("authenticator gives %q, which is no account that could be banned", id.Account)
+	}
 	switch {
 	case err == nil:
 		return id, nil
@@ -93,16 +96,10 @@ func (s *server) authenticate(ctx context.Context, req AuthRequest) (Identity, e
 	if !s.plaintext && errors.Is(err, ErrPasswordRequired) && exposed(req) {
 		err = errNoTLS
 	}
-	told := public(err)
-	if err != error(told) {
+	if _, ok := err.(*Error); !ok { // it has a cause, which is not told
 		s.log.Error("authenticator failed", "nick", req.Nick, "err", err)
 	}
-	if text, err := cleanText(told.Text, s.limits.TextBytes); err == nil && text != told.Text {
-		clean := *told
-		clean.Text = text
-		told = &clean
-	}
-	return Identity{}, told
+	return Identity{}, public(err)
 }
 
 // admitted asks whether somebody at that address is to be listened to.
@@ -193,7 +190,8 @@ func (s *server) refresh(r Refresher, m *member) {
 	s.mu.Unlock()
 	id, err := ask(s.base, s, "refresher", func(ctx context.Context) (Identity, error) { return r.Refresh(ctx, id) })
 	if err != nil {
-		told, ok := errors.AsType[*Error](err)
+		_, ok := errors.AsType[*Error](err)
+		told := public(err)
 		switch {
 		case errors.Is(err, ErrNoAccount):
 			told = &Error{Code: CodeUnauthorized, Text: "the account " + m.ident.Account + " is no more", Retry: RetryNever}

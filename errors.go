@@ -130,10 +130,15 @@ var ErrServerClosed = errors.New("chatroom: server closed")
 // peer has sent since.
 var ErrNoFront = errors.New("chatroom: no front recognises these bytes")
 
-// public returns err as what may be told to a peer: an Error as it is, anything else as
+// public returns err as what may be told to a peer: an Error with its text clean, anything else as
 // CodeInternal, whose cause stays here.
 func public(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
+		if text := Clean(e.Text); text != e.Text {
+			told := *e
+			told.Text = text
+			return &told
+		}
 		return e
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {

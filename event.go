@@ -378,6 +378,6 @@ func (r *Role) UnmarshalText(b []byte) error {
 // An Identity is who a member is, as an Authenticator found or a host says.
 type Identity struct {
 	Nick    string // 1 to 32 characters; see ValidNick
-	Account string // the account behind the nick; empty for a guest
+	Account string // the account behind the nick, without control characters; empty for a guest
 	Role    Role
 }

@@ -110,6 +110,7 @@ func (f *filtering) review(ctx context.Context, s *server, d Draft) (Verdict, bo
 		s.log.Error("filter abstains", "filter", f.Name, "err", err)
 		return Verdict{}, false
 	}
+	v.Rule, v.Reason, v.Evidence = Clean(v.Rule), Clean(v.Reason), Clean(v.Evidence)
 	return v, true
 }
 

@@ -2,7 +2,6 @@ package chatroom
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -130,96 +129,6 @@ func quoteNick(nick string) string {
 		return nick
 	}
 	return "that"
-}
-
-// cleanText returns text as it may be relayed: valid UTF-8 in which control characters are
-// replaced by pictures of them, and bidirectional embeddings end where the text does. Tabs stay.
-// It refuses what is not UTF-8, has nothing to see, or is longer than max bytes.
-func cleanText(text string, max int) (string, error) {
-	if !utf8.ValidString(text) {
-		return "", &Error{Code: CodeTextInvalid, Text: "a text must be UTF-8"}
-	}
-	if text = strings.TrimRightFunc(text, unicode.IsSpace); strings.IndexFunc(text, visible) < 0 {
-		return "", &Error{Code: CodeTextInvalid, Text: "there is nothing in that text"}
-	}
-	if len(text) <= max && strings.IndexFunc(text, needsCare) >= 0 {
-		text = balance(strings.Map(picture, text))
-	}
-	if len(text) > max {
-		return "", &Error{
-			Code: CodeTextTooLong,
-			Text: fmt.Sprintf("a text has at most %d bytes, that one has %d", max, len(text)),
-		}
-	}
-	return text, nil
-}
-
-// shown returns a text that cleanText has not seen, as it comes from a store, as it may be shown.
-func shown(text string) string {
-	if strings.IndexFunc(text, needsCare) < 0 {
-		return text
-	}
-	return balance(strings.Map(picture, text))
-}
-
-// visible reports whether there is anything to see of r, if only its picture.
-func visible(r rune) bool {
-	return !unicode.IsSpace(r) && !unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) && r != 0x2800
-}
-
-func needsCare(r rune) bool {
-	if r < 0x7f {
-		return r < ' ' && r != '\t'
-	}
-	return r <= 0x9f || r == 0x2028 || r == 0x2029 || unicode.Is(unicode.Bidi_Control, r)
-}
-
-// picture maps a control character to one that shows it.
-func picture(r rune) rune {
-	switch {
-	case r == '\t':
-		return r
-	case r < ' ':
-		return 0x2400 + r
-	case r == 0x7f:
-		return 0x2421
-	case r > 0x7f && r <= 0x9f, r == 0x2028, r == 0x2029:
-		return utf8.RuneError
-	}
-	return r
-}
-
-const (
-	lre, rle, pdf, lro, rlo = '\u202a', '\u202b', '\u202c', '\u202d', '\u202e'
-	lri, rli, fsi, pdi      = '\u2066', '\u2067', '\u2068', '\u2069'
-)
-
-// balance closes the bidirectional embeddings, overrides and isolates that text leaves open
-// (UAX 9), so that none reaches past its end.
-func balance(text string) string {
-	var open []rune // the closers owed, innermost last
-	for _, r := range text {
-		switch r {
-		case lre, rle, lro, rlo:
-			open = append(open, pdf)
-		case lri, rli, fsi:
-			open = append(open, pdi)
-		case pdf:
-			if n := len(open); n > 0 && open[n-1] == pdf {
-				open = open[:n-1]
-			}
-		case pdi:
-			// A PDI closes the embeddings inside its isolate too.
-			for i := len(open) - 1; i >= 0; i-- {
-				if open[i] == pdi {
-					open = open[:i]
-					break
-				}
-			}
-		}
-	}
-	slices.Reverse(open)
-	return text + string(open)
 }
 
 // cleanID refuses an id that could not come back safely.

@@ -170,7 +170,8 @@ func WithFixedRooms(names ...string) Option {
 	return func(c *config) { c.fixed, c.fixedOnly = names, true }
 }
 
-// WithMOTD sets the message of the day, which a member is shown once, on joining the server.
+// WithMOTD sets the message of the day, which a member is shown once, on joining the server. It may
+// have several lines.
 func WithMOTD(text string) Option { return func(c *config) { c.motd = text } }
 
 // WithAuthenticator sets who decides who may join; nil leaves the default, OpenDoor.

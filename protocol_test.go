@@ -47,7 +47,7 @@ func readFile(t *testing.T, name string) string {
 	return string(data)
 }
 
-func parse(t *testing.T, name string) *ast.File {
+func parse(t testing.TB, name string) *ast.File {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
 	if err != nil {
@@ -57,7 +57,7 @@ func parse(t *testing.T, name string) *ast.File {
 }
 
 // constants returns the values of a file's string constants of that type.
-func constants(t *testing.T, name, kind string) (values []string) {
+func constants(t testing.TB, name, kind string) (values []string) {
 	t.Helper()
 	ast.Inspect(parse(t, name), func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)
@@ -87,7 +87,7 @@ func fieldNames(t *testing.T, name string) (names []string) {
 	return names
 }
 
-func unquote(t *testing.T, lit *ast.BasicLit) string {
+func unquote(t testing.TB, lit *ast.BasicLit) string {
 	t.Helper()
 	s, err := strconv.Unquote(lit.Value)
 	if err != nil {

@@ -157,7 +157,7 @@ func (t *typist) take(ctx context.Context, line []byte) {
 func (t *typist) refuse(err error) { t.c.Reply(refusal("", err)) }
 
 // AppendEvent appends e as one line, or a few. Everything a member wrote stands behind that
-// member's name, so that no text can pass for a notice:
+// member's name, so that no text can pass for a notice, and whatever e holds is clean in its line (see Clean):
 //
 //	12:03 <ann> a message          12:03 --> ann joined
 //	12:03 * ann does something     12:03 <-- ann left
@@ -170,9 +170,10 @@ func (f TextFront) AppendEvent(dst []byte, e *Event) []byte {
 	case KindWelcome:
 		return appendWelcome(dst, e)
 	case KindMembers:
-		return fmt.Appendf(dst, "--- In %s (%d): %s\n", e.Room, len(e.Members), nickList(e.Members, len(e.Members)))
+		return appendLine(dst, "--- In %s (%d): %s", e.Room, len(e.Members), nickList(e.Members, len(e.Members)))
 	case KindRooms:
 		for _, r := range e.Rooms {
+			n := len(dst)
 			dst = fmt.Appendf(dst, "--- %s (%d)", r.Room, r.Members)
 			switch {
 			case r.Topic != "":
@@ -180,7 +181,7 @@ func (f TextFront) AppendEvent(dst []byte, e *Event) []byte {
 			case e.Room != "": // it was asked about alone
 				dst = append(dst, " has no topic"...)
 			}
-			dst = append(dst, '\n')
+			dst = endLine(dst, n)
 		}
 		return dst
 	case KindNotice:
@@ -188,19 +189,19 @@ func (f TextFront) AppendEvent(dst []byte, e *Event) []byte {
 			break
 		}
 		for line := range strings.SplitSeq(e.Text, "\n") {
-			dst = append(append(append(dst, "--- "...), line...), '\n')
+			dst = appendLine(dst, "--- %s", line)
 		}
 		return dst
 	case KindError:
 		if e.Err.Code == CodeHeld { // which is no refusal
-			return fmt.Appendf(dst, "--- %s\n", withStop(capital(e.Err.Text)))
+			return appendLine(dst, "--- %s", withStop(capital(e.Err.Text)))
 		}
-		return fmt.Appendf(dst, "!!! %s\n", withStop(e.Err.Text))
+		return appendLine(dst, "!!! %s", withStop(e.Err.Text))
 	case KindBye:
 		if e.Err.Text == "" || e.Err.Code == CodeClosed {
 			return append(dst, "--- Goodbye.\n"...)
 		}
-		return fmt.Appendf(dst, "--- Goodbye: %s\n", withStop(e.Err.Text))
+		return appendLine(dst, "--- Goodbye: %s", withStop(e.Err.Text))
 	case KindPong:
 		return append(dst, "--- pong\n"...)
 	case KindPreview, KindBans, KindActs, KindHeld, KindHold:
@@ -208,17 +209,35 @@ func (f TextFront) AppendEvent(dst []byte, e *Event) []byte {
 	case KindHistory:
 		dst = fmt.Appendf(dst, "--- Earlier here (%d of %d):\n", len(e.Report.Events), e.Report.Count)
 		for i := range e.Report.Events {
-			dst = f.appendLine(dst, &e.Report.Events[i])
+			dst = f.appendMoment(dst, &e.Report.Events[i])
 		}
 		return append(dst, "--- That was it.\n"...)
 	case KindPing:
 		return dst
 	}
-	return f.appendLine(dst, e)
+	return f.appendMoment(dst, e)
 }
 
-// appendLine appends what happened in a room, or in private, at one moment.
-func (f TextFront) appendLine(dst []byte, e *Event) []byte {
+// appendLine appends one line.
+func appendLine(dst []byte, format string, args ...any) []byte {
+	n := len(dst)
+	return endLine(fmt.Appendf(dst, format, args...), n)
+}
+
+// endLine ends the line that begins at dst[n], and makes what it holds clean.
+func endLine(dst []byte, n int) []byte {
+	plain := func(b byte) bool { return b >= ' ' && b < 0x7f || b == '\t' }
+	for _, b := range dst[n:] {
+		if !plain(b) {
+			dst = append(dst[:n], Clean(string(dst[n:]))...)
+			break
+		}
+	}
+	return append(dst, '\n')
+}
+
+// appendMoment appends what happened in a room, or in private, at one moment.
+func (f TextFront) appendMoment(dst []byte, e *Event) []byte {
 	where := f.Location
 	if where == nil {
 		where = time.Local
@@ -264,7 +283,7 @@ func (f TextFront) appendLine(dst []byte, e *Event) []byte {
 			return dst[:n]
 		}
 	}
-	return append(dst, '\n')
+	return endLine(dst, n)
 }
 
 // appendCrowd appends who came and who went, in one line.
@@ -282,19 +301,19 @@ func appendCrowd(dst []byte, c *Crowd) []byte {
 }
 
 func appendWelcome(dst []byte, e *Event) []byte {
-	w := e.Welcome
+	w, n := e.Welcome, len(dst)
 	dst = fmt.Appendf(dst, "--- You are %s, in %s", e.Nick, e.Room)
 	others := slices.DeleteFunc(slices.Clone(w.Members), func(m MemberInfo) bool { return m.Member == e.Member })
 	if len(others) > 0 {
 		dst = fmt.Appendf(dst, " with %s", nickList(others, w.Count-1))
 	}
-	dst = append(dst, ".\n"...)
+	dst = endLine(append(dst, '.'), n)
 	if w.Topic != "" {
-		dst = fmt.Appendf(dst, "--- Topic: %s\n", w.Topic)
+		dst = appendLine(dst, "--- Topic: %s", w.Topic)
 	}
 	if w.MOTD != "" {
 		for line := range strings.SplitSeq(w.MOTD, "\n") {
-			dst = fmt.Appendf(dst, "--- %s\n", line)
+			dst = appendLine(dst, "--- %s", line)
 		}
 	}
 	if w.History > 0 {

@@ -89,7 +89,7 @@ func (f TextFront) moment(t time.Time) string {
 func (f TextFront) appendReport(dst []byte, e *Event) []byte {
 	r := e.Report
 	line := func(format string, args ...any) {
-		dst = append(fmt.Appendf(append(dst, "--- "...), format, args...), '\n')
+		dst = appendLine(dst, "--- "+format, args...)
 	}
 	shown := 0
 	switch e.Kind {

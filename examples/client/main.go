@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string, stdin, stdout *os.File, stderr io.W
 		return 0
 	}
 	if _, shown := errors.AsType[*chatroom.Error](err); !shown {
-		fmt.Fprintln(stderr, "client:", clean(err.Error()))
+		fmt.Fprintln(stderr, "client:", chatroom.Clean(err.Error()))
 	}
 	return 1
 }

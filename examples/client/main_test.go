@@ -364,35 +364,3 @@ func TestInputThatCannotBeReadIsAFailure(t *testing.T) {
 		t.Errorf("stderr %q", &stderr)
 	}
 }
-
-func TestHostileServerCannotReachTheTerminal(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	const evil = `\u001b]0;owned\u0007\u009b2J\u007f\r`
-	conversation := strings.ReplaceAll(`{"type":"welcome","version":1,"seq":1,"room":"lobbyE","nick":"annE","member":1,"motd":"E"}
-{"type":"join","seq":1,"room":"lobbyE","from":"annE","member":1}
-{"type":"message","seq":2,"room":"lobbyE","from":"bobE","member":2,"text":"E"}
-{"type":"frobnicate","seq":3,"room":"lobbyE","text":"E"}
-{"type":"bye","code":"banned","text":"E"}
-`, "E", evil)
-	go func() {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		bufio.NewReader(conn).ReadString('\n')
-		io.WriteString(conn, conversation)
-	}()
-	p := start(t, "-addr", l.Addr().String(), "-nick", "ann")
-	stdout, stderr := p.exits(t, 1)
-	if said := stdout + stderr; strings.ContainsAny(said, "\x1b\a\u009b\x7f\r") {
-		t.Errorf("it printed %q", said)
-	}
-	if want := "<bob\ufffd]0;owned\ufffd\ufffd2J\ufffd\ufffd> \ufffd]0;owned"; !strings.Contains(stdout, want) {
-		t.Errorf("no %q in %q", want, stdout)
-	}
-}

@@ -8,16 +8,40 @@ import (
 	"example.com/chatroom"
 )
 
-// clean makes text safe to show: a terminal obeys control characters, and a server may be
-// hostile.
-func clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' {
-			return unicode.ReplacementChar
+const (
+	maxLine  = 64 << 10 // bytes of a line that are shown
+	maxMarks = 16       // characters without a width of their own that follow one
+)
+
+// tame cuts short what is clean and would still spoil a screen: lines without end, and piles of
+// combining marks, which reach into the lines above and below.
+func tame(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if len(line) > maxLine {
+			line = chatroom.Clean(strings.ToValidUTF8(line[:maxLine], "")) + "…\n" // with what was open in it closed
 		}
-		return r
-	}, text)
+		marks := 0
+		for _, r := range line {
+			if marks++; !unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf) || unicode.Is(unicode.Bidi_Control, r) {
+				marks = 0
+			}
+			if marks <= maxMarks {
+				b.WriteRune(r)
+			}
+		}
+	}
+	return b.String()
 }
+
+// promptFor returns nick as a prompt shows it: its width has to be known.
+func promptFor(nick string) string {
+	shown := []rune(strings.ReplaceAll(tame(chatroom.Clean(nick)), "\t", " "))
+	return string(shown[:min(len(shown), maxNick)])
+}
+
+// maxNick is how many characters a nick has at most, by PROTOCOL.md.
+const maxNick = 32
 
 // Colours, as parameters of the SGR control sequence. Red is for refusals.
 const (
@@ -28,7 +52,7 @@ const (
 
 // paint colours the text that shows e: the nick of who speaks, or all of it.
 func paint(text string, e *chatroom.Event) string {
-	nick := clean(e.From)
+	nick := chatroom.Clean(e.From)
 	switch e.Kind {
 	case chatroom.KindMessage:
 		return paintNick(text, "<", nick, ">")

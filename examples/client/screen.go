@@ -182,9 +182,9 @@ func (s *screen) promptLocked() {
 	if s.term == nil || s.nick == "" {
 		return
 	}
-	s.prompt = clean(s.nick) + "> "
+	s.prompt = promptFor(s.nick) + "> "
 	if s.lost {
-		s.prompt = clean(s.nick) + " (offline)> "
+		s.prompt = promptFor(s.nick) + " (offline)> "
 	}
 	s.term.SetPrompt(s.prompt)
 }
@@ -232,7 +232,7 @@ func (s *screen) refuse(err error) {
 }
 
 func (s *screen) drawLocked(w io.Writer, e *chatroom.Event) {
-	text := clean(string(s.front.AppendEvent(nil, e)))
+	text := tame(string(s.front.AppendEvent(nil, e))) // whose lines are clean
 	if text == "" || s.closed {
 		return
 	}

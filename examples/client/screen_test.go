@@ -260,7 +260,7 @@ func TestControlCharactersAreShownAsReplaced(t *testing.T) {
 	if strings.Contains(raw, "\x1b[2J") || strings.ContainsAny(raw, "\u009b\a\x00\x7f") || !utf8.ValidString(raw) {
 		t.Errorf("the terminal got %q", raw)
 	}
-	if want := "<bob\ufffd[31m> \ufffd[2J\ufffd2J\ufffd\ufffd\ufffd\ufffd\ttab\nann\ufffd[2J>"; !strings.HasSuffix(u.display.String(), want) {
+	if want := "<bob␛[31m> ␛[2J\ufffd2J␇␀␡\ufffd\ttab\nann␛[2J>"; !strings.HasSuffix(u.display.String(), want) {
 		t.Errorf("no %q in %q", want, u.display)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"example.com/chatroom"
 )
 
-func TestReservedNicksAreForTheirAccounts(t *testing.T) {
+func TestThreat22ReservedNicks(t *testing.T) {
 	for _, nick := range []string{
 		"server", "Server", "SERVER", "ｓｅｒｖｅｒ", "system", "System", "admin", "Admin", "ADMIN", "aDmIn", "ａdmin", "𝐚dmin",
 		"administrator", "root", "ROOT", "ｒoot", "moderator", "Moderator", "mod", "operator", "op", "host", "staff", "owner",
@@ -20,6 +20,14 @@ func TestReservedNicksAreForTheirAccounts(t *testing.T) {
 	for _, nick := range []string{"ann", "bob", "adminton", "rooty", "servant", "observer", "opal", "modest", "hosta", "serving", "ädmin", "админ", "ор-ed"} {
 		if chatroom.ReservedNick(nick, chatroom.ReservedNicks()) {
 			t.Errorf("%q is reserved", nick)
+		}
+	}
+	for _, nick := range []string{
+		"ann.serv", "ann:", ":ann", "ann!ann", "ann@host", "@admin", "#admin", "ad min", "an\tn", "an,n", "/admin", "<ann>", "a*", "a?", "*", `a"`, `a\`, "-ann", "－ann@",
+		"ann．serv", "ann：", "ann！", "ann＠host", "＃ann", "an　n", "ann，", "／ann", "＜ann＞", "＊",
+	} {
+		if nick, err := chatroom.ValidNick(nick); err == nil && !chatroom.ReservedNick(nick, chatroom.ReservedNicks()) {
+			t.Errorf("%q is a nick, and not reserved", nick)
 		}
 	}
 	for id, want := range map[chatroom.Identity]bool{

@@ -2,6 +2,7 @@ package skeleton_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -41,7 +42,7 @@ func TestOf(t *testing.T) {
 	}
 }
 
-func TestKeyOfTheLookalikesOfAdmin(t *testing.T) {
+func TestThreat21LookAlikesOfAdmin(t *testing.T) {
 	for _, nick := range []string{
 		"Admin", "ADMIN", "adrnin", "ADRNIN", "admln", "Adm1n", "ADMlN", "adm|n", "AdmIn",
 		"\u0430dm\u0456n", "\u0410DM\u0406N", "A\u0501min", "AD\u041c\u0406N", // Cyrillic
@@ -54,6 +55,9 @@ func TestKeyOfTheLookalikesOfAdmin(t *testing.T) {
 	} {
 		if diff := cmp.Diff(skeleton.Key("admin"), skeleton.Key(nick)); diff != "" {
 			t.Errorf("%q: -want +got:\n%s", nick, diff)
+		}
+		if valid(nick) && !chatroom.ReservedNick(nick, chatroom.ReservedNicks()) {
+			t.Errorf("%q is not reserved", nick)
 		}
 	}
 }
@@ -114,6 +118,51 @@ func TestEveryConfusablePairThatANickCanHaveSharesAKey(t *testing.T) {
 	if pairs < leastPairs || upper > mostUpper || lower > mostLower {
 		t.Errorf("%d pairs, %d of which differ in capitals and %d in lower case; want at least %d, at most %d and %d",
 			pairs, upper, lower, leastPairs, mostUpper, mostLower)
+	}
+}
+
+// Of each pair of the table that two nicks can have, a second member cannot take the other's place: not at the door,
+// and not by a new nick.
+func TestThreat21LookAlikes(t *testing.T) {
+	srv, err := chatroom.New(chatroom.WithLimits(chatroom.Limits{History: -1}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer srv.Close()
+	join := func(nick string) (chatroom.Client, error) {
+		return srv.Join(t.Context(), chatroom.Identity{Nick: nick}, "den")
+	}
+	eve, err := join("eve")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { // who receives nothing is cut off
+		for _, err := eve.Receive(t.Context()); err == nil; _, err = eve.Receive(t.Context()) {
+		}
+	}()
+	pairs := 0
+	for c, p := range mappings() {
+		a, b := "x"+c+"y", "x"+p+"y"
+		if !valid(a) || !valid(b) {
+			continue
+		}
+		pairs++
+		for _, nicks := range [][2]string{{a, b}, {b, a}} {
+			first, err := join(nicks[0])
+			if err != nil {
+				t.Fatalf("%+q: %v", nicks[0], err)
+			}
+			if second, err := join(nicks[1]); !errors.Is(err, chatroom.ErrNickInUse) {
+				t.Errorf("%+q beside %+q: %v, %v", nicks[1], nicks[0], second, err)
+			}
+			if _, err := eve.Send(t.Context(), chatroom.Rename(nicks[1])); !errors.Is(err, chatroom.ErrNickInUse) {
+				t.Errorf("%+q beside %+q, by a new nick: %v", nicks[1], nicks[0], err)
+			}
+			first.Close()
+		}
+	}
+	if pairs < 4500 {
+		t.Errorf("only %d pairs", pairs)
 	}
 }
 

@@ -196,6 +196,7 @@ func TestThreat23ForgedNotices(t *testing.T) {
 		e.Kind = chatroom.Kind(kinds[rand.N(len(kinds))])
 		e.Act = &chatroom.Act{ID: "x", Verb: chatroom.VerbKick, Reason: want.Text}
 		e.Err, e.Welcome, e.Report, e.Gap = &chatroom.Error{Text: want.Text}, &chatroom.Welcome{Topic: want.Text}, &chatroom.Report{}, &chatroom.Gap{}
+		e.Crowd = &chatroom.Crowd{Joined: []chatroom.MemberInfo{{Nick: name()}}, JoinedCount: 2, LeftCount: 1}
 		switch e.Kind {
 		case chatroom.KindMessage, chatroom.KindAction, chatroom.KindPrivate:
 			continue

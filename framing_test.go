@@ -184,7 +184,7 @@ func cut(text string, places []int) (chunks [][]byte) {
 func checkFraming(t *testing.T, cuts func(front string, length int) [][]int) {
 	for front, text := range conversations {
 		synctest.Test(t, func(t *testing.T) {
-			srv := hostBubble(t, chatroom.WithLimits(chatroom.Limits{History: -1}))
+			srv := hostBubble(t, brisk(chatroom.Limits{History: -1}))
 			bob := joinAs(t, srv, "bob")
 			told, answered := converse(t, srv, bob, cut(text, nil))
 			if diff := cmp.Diff(said[front], told); diff != "" {

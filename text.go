@@ -264,6 +264,9 @@ func (f TextFront) appendMoment(dst []byte, e *Event) []byte {
 			dst = fmt.Appendf(dst, " (%s)", e.Text)
 		}
 	case KindCrowd:
+		if c := e.Crowd; c == nil || c.JoinedCount+c.LeftCount <= 0 {
+			return dst[:n]
+		}
 		dst = appendCrowd(dst, e.Crowd)
 	case KindNick:
 		dst = fmt.Appendf(dst, "--- %s is now called %s", e.From, e.Nick)

@@ -114,7 +114,7 @@ func newRoom(s *server, name string, fixed bool) *room {
 		log:  newLog[entry](1, eventSegment),
 		talk: make([]uint64, max(s.limits.History, 0)),
 	}
-	r.rounds.full = make(chan struct{}, 1)
+	r.rounds.full, r.rounds.bring = make(chan struct{}, 1), r.bring
 	r.streams.Store(new([]*stream))
 	r.first.Store(1)
 	r.recent, r.recentSeq = r.log.find(1)

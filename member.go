@@ -459,8 +459,7 @@ func (m *member) receive() (Event, bool, error) {
 	for len(m.box) > 0 {
 		o := m.box[0]
 		if o.event != nil {
-			m.box[0] = op{}
-			m.box = m.box[1:]
+			m.popLocked()
 			if !o.event.History {
 				m.boxSize -= o.event.cost()
 			}
@@ -469,12 +468,22 @@ func (m *member) receive() (Event, bool, error) {
 		if e, ok := o.seat.take(o.upto); ok {
 			return e, true, nil
 		}
-		m.box = m.box[1:]
+		m.popLocked()
 	}
 	if m.reason != nil {
 		return Event{}, false, m.reason
 	}
 	return Event{}, false, nil
+}
+
+// popLocked takes the first op out of the box, which keeps its space. m.mu must be held.
+func (m *member) popLocked() {
+	m.box[0] = op{}
+	if len(m.box) == 1 {
+		m.box = m.box[:0]
+		return
+	}
+	m.box = m.box[1:]
 }
 
 // take reads one event, unless the seat has read up to the position upto. member.mu must be held.

@@ -15,6 +15,7 @@ type rounds struct {
 	duty  duty
 	began atomic.Int64  // room.cost when the latest round began
 	full  chan struct{} // tells a round that waits that there is enough for it to begin
+	bring func()        // room.bring, of which go makes no copy
 
 	// Owned by the round.
 	due time.Time // when the next may begin
@@ -39,7 +40,7 @@ func (r *room) deliver() {
 		s.encode()
 	}
 	if r.rounds.duty.take() {
-		go r.bring()
+		go r.rounds.bring()
 	} else if r.unbrought() >= flushFull {
 		select {
 		case r.rounds.full <- struct{}{}:

@@ -458,3 +458,29 @@ func FuzzPlainRequest(f *testing.F) {
 		}
 	})
 }
+
+// The same for events.
+func FuzzPlainEvent(f *testing.F) {
+	e := chatroom.Event{Kind: chatroom.KindMessage, Seq: 42, ID: "k7", Room: "lobby", From: "ann", Member: 3, Text: "hi", Time: moment}
+	f.Add(chatroom.JSONFront{}.AppendEvent(nil, &e))
+	for _, line := range []string{
+		`{"type":"private","from":"a","private":7,"text":"ö"}`, `{"type":"gap","from":1,"to":2}`, `{"type":"join","seq":01}`, `{"type":"join","seq":1e3}`, `{"type":"join","seq":-1}`,
+		`{"type":"join","seq":99999999999999999999}`, `{"type":"join","time":"2026-11-22T1:00:00Z"}`, `{"type":"join","from":1}`, `{"type":"join"}}`, `{"type":"join",}`, `{"text":"x"}`,
+		`{"type":"message","text":"\ud800"}`, `{"Type":"join"}`, `{"type":"kick","act":"x"}`, `{"type":"topic","text":"a","text":""}`, "{\"type\":\"topic\",\"text\":\"\xff\"}",
+	} {
+		f.Add([]byte(line))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		if len(line) == 0 || line[0] != '{' {
+			return
+		}
+		var short, long chatroom.Event
+		shortErr, longErr := short.UnmarshalJSON(line), long.UnmarshalJSON(slices.Concat([]byte("{\t"), line[1:]))
+		if diff := cmp.Diff(long, short); diff != "" {
+			t.Errorf("%q (-long +short):\n%s", line, diff)
+		}
+		if (shortErr == nil) != (longErr == nil) {
+			t.Errorf("%q: %v, but by the long way %v", line, shortErr, longErr)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package chatroom
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -153,6 +154,10 @@ func nesting(b []byte) (deepest int) {
 
 // UnmarshalJSON takes an event as it goes on the wire.
 func (e *Event) UnmarshalJSON(b []byte) error {
+	if plain, ok := plainEvent(string(bytes.TrimRight(b, "\n"))); ok {
+		*e = plain
+		return nil
+	}
 	if nesting(b) > maxNesting {
 		return errors.New("read event: it is nested too deep")
 	}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -82,7 +83,7 @@ func (l *link) readWelcome() (e chatroom.Event, size int, err error) {
 // readNext reads one event once there is space for it, and returns it if it is the farewell.
 func (c *Client) readNext(l *link) (bye *chatroom.Event, err error) {
 	c.awaitSpace()
-	if idle := c.limits.Idle; idle > 0 {
+	if idle := c.limits.Idle; idle > 0 && !l.holdsLine() {
 		l.conn.SetReadDeadline(time.Now().Add(idle + max(idle, silence)))
 	}
 	e, size, err := readEvent(l.in)
@@ -97,6 +98,12 @@ func (c *Client) readNext(l *link) (bye *chatroom.Event, err error) {
 		c.handle(l, e, size)
 	}
 	return nil, nil
+}
+
+// holdsLine reports whether a line is here already.
+func (l *link) holdsLine() bool {
+	here, err := l.in.Peek(l.in.Buffered())
+	return err == nil && bytes.IndexByte(here, '\n') >= 0
 }
 
 // awaitSpace waits until there is space for another event, or Close needs none.

@@ -33,7 +33,7 @@ var mutants = []mutation{
 	},
 	{
 		"a session is not taken over from a connection that is there", "resume.go",
-		"case old == nil:\n\t\t\treturn nil, Event{}, nil\n", "case old == nil || !old.parked:\n\t\t\treturn nil, Event{}, nil\n",
+		"case !known:\n\t\t\treturn nil, Event{}, nil\n", "case !known || !old.parked:\n\t\t\treturn nil, Event{}, nil\n",
 	},
 	{
 		"an attempt that is late takes the session over", "resume.go",
@@ -77,7 +77,7 @@ var mutants = []mutation{
 	},
 	{
 		"a client in doubt sends again at once", "client/resume.go",
-		"\t\tif k.doubt = c.where(k) != nil; k.doubt {\n\t\t\treturn\n\t\t}\n", "\t\treturn\n",
+		"\t\tk.doubt = c.where(k)\n", "\t\treturn false\n",
 	},
 	{
 		"a client forgets what it has read", "client/resume.go",
@@ -87,6 +87,16 @@ var mutants = []mutation{
 		"a client does not tell that a room's history is lost", "client/resume.go",
 		`c.push(missed)`, `_ = missed`,
 	},
+}
+
+// What is broken has to be there.
+func TestEveryMutationCanBeMade(t *testing.T) {
+	dir := t.TempDir()
+	copyModule(t, dir)
+	for _, m := range mutants {
+		m.apply(t, dir)
+		copyModule(t, dir)
+	}
 }
 
 // TestSoakNoticesWhatIsBroken breaks copies of this module in one place each, and checks that TestSoak fails with them.

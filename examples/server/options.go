@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
+	"time"
 
 	"example.com/chatroom"
 )
@@ -19,6 +20,7 @@ type options struct {
 	history, members      uint
 	perAddr               uint
 	rate                  float64
+	flush                 time.Duration
 	pychat                name
 	cert, key             string
 	selfSigned            name // cert and key are this one then
@@ -74,6 +76,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.UintVar(&o.history, "history", 50, "how many earlier messages they see; 0 for none")
 	flags.UintVar(&o.members, "max-members", 10_000, "how many people there may be; 0 for any number")
 	flags.UintVar(&o.perAddr, "per-address", 20, "how many `connections` one address may have, and three times as many new ones a minute; 0 for any number")
+	flags.DurationVar(&o.flush, "flush-interval", 30*time.Millisecond, "how `long` what is said in a busy room may wait to be sent together with more; 0 for not at all")
 	flags.Float64Var(&o.rate, "rate", 5, "how many `messages` a second one of them may send on the long run; 0 for any number")
 	flags.Var(&o.pychat, "pychat", "let the clients of the Python chatroom in on this `host:port` too")
 	flags.StringVar(&o.cert, "tls-cert", "", "serve TLS with the certificate in this PEM `file`")
@@ -115,6 +118,7 @@ func (o *options) limits() chatroom.Limits {
 		History:     cmp.Or(int(o.history), -1),
 		Members:     cmp.Or(int(o.members), -1),
 		MessageRate: cmp.Or(o.rate, -1),
+		FlushMax:    cmp.Or(o.flush, -1),
 
 		ConnsPerAddr:    cmp.Or(int(o.perAddr), -1),
 		ConnRatePerAddr: cmp.Or(3*int(o.perAddr), -1),

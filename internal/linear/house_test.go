@@ -26,7 +26,10 @@ type house struct {
 func newHouse(t *testing.T) *house {
 	srv, err := chatroom.New(
 		chatroom.WithFixedRooms(rooms...),
-		chatroom.WithLimits(chatroom.Limits{Linger: time.Hour, HistoryBytes: 64 << 20, Lag: 64 << 20, Write: time.Minute}))
+		chatroom.WithLimits(chatroom.Limits{
+			Linger: time.Hour, HistoryBytes: 64 << 20, Lag: 64 << 20, Write: time.Minute,
+			MessageRate: -1, MoveRate: -1, ConnsPerAddr: -1, ConnRatePerAddr: -1, Notices: -1,
+		}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -141,21 +141,18 @@ func (r *room) awaitRound() {
 // round looks at each member once.
 func (r *room) round() {
 	limit, most := int64(r.srv.limits.Lag), int64(0)
+	moved := r.unlisted.Load()
 	var batch [flushBatch]*seat
-	for again := true; again; {
-		moved := r.unlisted.Load()
-		for i := 0; ; i += flushBatch {
-			r.rosterMu.Lock()
-			n := copy(batch[:], r.list[min(i, len(r.list)):])
-			r.rosterMu.Unlock()
-			for _, s := range batch[:n] {
-				most = max(most, s.deliver(limit))
-			}
-			if n < flushBatch {
-				break
-			}
+	for i, n := 0, flushBatch; n == flushBatch; i += n {
+		r.rosterMu.Lock()
+		n = copy(batch[:], r.list[min(i, len(r.list)):])
+		r.rosterMu.Unlock()
+		for _, s := range batch[:n] {
+			most = max(most, s.deliver(limit))
 		}
-		again = moved != r.unlisted.Load() // and somebody may have been moved to where the round had been
+	}
+	if moved != r.unlisted.Load() {
+		r.rounds.duty.take() // somebody may have been moved to where the round had been: one more follows
 	}
 	r.srv.stats.round(most)
 }

@@ -496,7 +496,7 @@ func (s *server) everybody() []*member {
 // judge looks a member up, and mutes it or lets it speak. It returns the ban on it, and the mute that
 // is on it now and was before. Without harsher nobody is muted who was not.
 func (s *server) judge(ctx context.Context, p present, harsher bool) (ban, mute, was *Ban, err error) {
-	for {
+	for range maxLooks {
 		given := s.bansGiven.Load()
 		if ban, mute, err = s.look(ctx, p.sub); err != nil {
 			return nil, nil, nil, err
@@ -518,6 +518,8 @@ func (s *server) judge(ctx context.Context, p present, harsher bool) (ban, mute,
 		}
 		s.mu.Unlock()
 	}
+	s.log.Error("bans are given faster than they can be looked up", "nick", p.sub.Nick)
+	return nil, nil, nil, ErrUnavailable
 }
 
 // recheck looks those up anew whom bans are on, or everybody if bans is nil: who is banned by now is

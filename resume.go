@@ -306,7 +306,7 @@ func (s *server) succeedLocked(old, heir *member, seat func(*room, *seat) *seat)
 // rooms; a nil member means that there is no such session any more.
 func (s *server) resume(ctx context.Context, c *Conn, req JoinRequest) (*member, Event, error) {
 	id, key := sha256.Sum256([]byte(req.Session)), fold(strings.TrimSpace(req.Nick))
-	for {
+	for range maxLooks {
 		s.mu.Lock()
 		old := s.sessions[id]
 		known := old != nil && old.session.isOf(key)
@@ -348,6 +348,7 @@ func (s *server) resume(ctx context.Context, c *Conn, req JoinRequest) (*member,
 			return nil, Event{}, err
 		}
 	}
+	return nil, Event{}, ErrUnavailable
 }
 
 // isLate reports whether an attempt to continue the session comes after a later one. server.mu must be held.

@@ -28,7 +28,7 @@ func (s *server) admit(ctx context.Context, m *member, room, id string, seen sig
 	if err := s.reserve(m); err != nil {
 		return Event{}, err
 	}
-	for {
+	for looks := 1; ; looks++ {
 		m.judged = s.bansGiven.Load()
 		mute, err := s.door(ctx, m.subjectAs(m.nick, m.keys))
 		if err == nil {
@@ -41,7 +41,10 @@ func (s *server) admit(ctx context.Context, m *member, room, id string, seen sig
 			}
 		}
 		if err == errBansGiven {
-			continue
+			if looks < maxLooks {
+				continue
+			}
+			err = ErrUnavailable
 		}
 		s.mu.Lock()
 		s.freeLocked(m, m.keys)
@@ -53,6 +56,9 @@ func (s *server) admit(ctx context.Context, m *member, room, id string, seen sig
 
 // errBansGiven means that bans were given since they were looked at.
 var errBansGiven = errors.New("bans were given")
+
+// maxLooks is how often bans are looked at for one thing, while others are given faster than that.
+const maxLooks = 100
 
 func (s *server) reserve(m *member) error {
 	s.mu.Lock()
@@ -328,7 +334,7 @@ func (s *server) rename(ctx context.Context, m *member, nick, id string) (Event,
 		nick = ident.Nick
 	}
 	keys := NickKeys(nick)
-	for {
+	for range maxLooks {
 		judged := s.bansGiven.Load()
 		mute, err := s.door(ctx, m.subjectAs(nick, keys))
 		if err != nil {
@@ -339,6 +345,7 @@ func (s *server) rename(ctx context.Context, m *member, nick, id string) (Event,
 			return e, err
 		}
 	}
+	return Event{}, ErrUnavailable
 }
 
 // renameTo is rename once it is known that m may have the nick.

@@ -80,9 +80,7 @@ type seat struct {
 
 	index int // guarded by room.rosterMu
 
-	// Guarded by member.mu.
-	taken  bool  // the member reads from it
-	marked int64 // how far the member's box accounts for this seat
+	marked int64 // guarded by member.mu: how far the member's box accounts for this seat
 
 	// Owned by the flush goroutine, or in process guarded by member.mu.
 	bytes  cursor[byte]

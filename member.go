@@ -161,7 +161,6 @@ func (m *member) sit(s *seat, welcome *Event, history []Event) {
 			m.putLocked(&history[i])
 		}
 		m.seats = append(m.seats, s)
-		s.taken = true
 	}
 	full := m.boxSize > int64(m.srv.limits.Lag)
 	m.mu.Unlock()
@@ -188,7 +187,6 @@ func (m *member) stand(s *seat) {
 		m.markLocked()
 	}
 	m.seats = slices.DeleteFunc(m.seats, func(t *seat) bool { return t == s })
-	s.taken = false
 	m.mu.Unlock()
 }
 
@@ -291,35 +289,53 @@ func (m *member) poke() {
 	}
 }
 
-// take writes what is new in the seat, as far as the peer's system takes it at once. Where something else
+// bring writes what is new in the member's rooms, as far as the peer's system takes it at once. Where something else
 // is to be written first, or the peer takes less, the member's flush goroutine sees to it.
-func (m *member) take(s *seat) {
+func (m *member) bring() {
 	if m.conn == nil || m.conn.socket == nil {
 		m.poke()
 		return
 	}
-	if m.flushing.take() && (!m.writeNow(s) || !m.flushing.end()) {
+	if m.flushing.take() && (!m.writeNow() || !m.flushing.end()) {
 		go m.flush()
 	}
 }
 
-// writeNow writes what is new in the seat without waiting; false means that something is left, or was
-// to be written first. It is for who has set flushing.
-func (m *member) writeNow(s *seat) bool {
+// maxDirect is how many rooms of a member a round writes from; with more they are left to its flush goroutine.
+const maxDirect = 10
+
+// writeNow writes what is new without waiting; false means that something is left, or was to be written first. It
+// is for who has taken flushing.
+func (m *member) writeNow() bool {
+	var parts [maxDirect]struct {
+		seat *seat
+		tail int64
+	}
 	m.mu.Lock()
-	ready := s.taken && m.welcomed && len(m.box) == 0 && m.reason == nil
-	tail := s.tail()
+	ready := m.welcomed && len(m.box) == 0 && m.reason == nil && len(m.seats) <= maxDirect
+	n := 0
 	if ready {
-		s.marked = tail
+		for _, s := range m.seats {
+			s.marked = s.tail()
+			parts[n].seat, parts[n].tail = s, s.marked
+			n++
+		}
 	}
 	m.mu.Unlock()
-	if !ready {
-		return false
+	for i := range n {
+		if !parts[i].seat.writeNow(parts[i].tail) {
+			return false
+		}
 	}
+	return ready
+}
+
+// writeNow writes what the seat has to read up to the position tail, without waiting; false means that something is left.
+func (s *seat) writeNow(tail int64) bool {
 	for s.bytes.pos() < tail {
 		span := s.bytes.span()
 		span = span[:min(int64(len(span)), tail-s.bytes.pos())]
-		n := m.conn.writeNow(span)
+		n := s.member.conn.writeNow(span)
 		s.bytes.i += int64(n)
 		s.read(s.bytes.pos())
 		if n < len(span) {

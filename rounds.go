@@ -175,7 +175,7 @@ func (s *seat) deliver(limit int64) (lag int64) {
 			s.room.behind.Add(1)
 		}
 	}
-	s.member.take(s)
+	s.member.bring()
 	return lag
 }
 

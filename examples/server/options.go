@@ -119,6 +119,7 @@ func (o *options) limits() chatroom.Limits {
 		Members:     cmp.Or(int(o.members), -1),
 		MessageRate: cmp.Or(o.rate, -1),
 		FlushMax:    cmp.Or(o.flush, -1),
+		Callback:    15 * time.Second, // passwords are checked two at a time, and a slow machine takes seconds for each
 
 		ConnsPerAddr:    cmp.Or(int(o.perAddr), -1),
 		ConnRatePerAddr: cmp.Or(3*int(o.perAddr), -1),

@@ -323,9 +323,17 @@ func (m *member) writeNow() bool {
 	}
 	m.mu.Unlock()
 	for i := range n {
-		if !parts[i].seat.writeNow(parts[i].tail) {
-			return false
+		if parts[i].seat.writeNow(parts[i].tail) {
+			continue
 		}
+		var rest []op // which are accounted for, and come before what came meanwhile
+		for _, p := range parts[i:n] {
+			rest = append(rest, op{seat: p.seat, upto: p.tail})
+		}
+		m.mu.Lock()
+		m.box = append(rest, m.box...)
+		m.mu.Unlock()
+		return false
 	}
 	return ready
 }

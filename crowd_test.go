@@ -183,3 +183,21 @@ func TestACrowdCanBeTurnedOff(t *testing.T) {
 		}
 	})
 }
+
+// Whoever is told of after the crowd it came with counts in that crowd.
+func TestTheCrowdCountsWhomItIsToldBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := crowdHost(t, chatroom.Limits{Notices: 1})
+		ann := joinAs(t, srv, "ann")
+		for i := range 5 {
+			joinAs(t, srv, fmt.Sprint("m", i))
+		}
+		here := make(map[uint64]string)
+		told(t, here, unread(t, ann))
+		mustSend(t, joinAs(t, srv, "leaver"), chatroom.LeaveRoom("", "bye"))
+		told(t, here, unread(t, ann))
+		joinAs(t, srv, "kicked")
+		asProgram(t, srv, chatroom.Kick("kicked", "out"))
+		told(t, here, unread(t, ann))
+	})
+}

@@ -370,8 +370,8 @@ func (s *seat) unpin() {
 // held, and deliver called after it is released.
 func (r *room) removeLocked(s *seat, tell func(*room)) {
 	r.mu.Lock()
+	tell(r) // in whose crowd it still counts
 	delete(r.seats, s.member)
-	tell(r)
 	r.leaveStreamLocked(s)
 	r.mu.Unlock()
 	if !s.member.parked {

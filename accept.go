@@ -117,7 +117,6 @@ func (s *server) enter(conn net.Conn, fronts []Front) (*Conn, error) {
 		srv: s, conn: conn, fronts: fronts, remote: conn.RemoteAddr(), most: math.MaxInt,
 		first: now.Add(s.limits.Handshake), latest: now.Add(6 * s.limits.Handshake),
 	}
-	c.socket = newSocket(c)
 	addr := c.addr()
 	if s.disguised(conn) {
 		addr = netip.Addr{} // until identify

@@ -12,8 +12,10 @@ import (
 	"time"
 )
 
-// proxyTime is the time a proxy has for its header.
-const proxyTime = 5 * time.Second
+const (
+	proxyTime = 5 * time.Second // the time a proxy has for its header
+	maxLate   = 128             // how much of what follows may be read together with it
+)
 
 // ProxyListener returns a listener whose connections come through proxies that tell the peer's real address in
 // a header of the PROXY protocol, version 1 or 2, as haproxy, nginx and load balancers do. Those are the proxies with
@@ -106,7 +108,7 @@ func (c *proxyConn) readHeader() error {
 // readHeaderLocked is readHeader while c.reading is held.
 func (c *proxyConn) readHeaderLocked() error {
 	for c.err == nil && c.waits() {
-		var part [128]byte
+		var part [maxLate]byte
 		n, err := c.Conn.Read(part[:])
 		c.buf = append(c.buf, part[:n]...)
 		peer, size, malformed := parseProxyHeader(c.buf)
@@ -125,6 +127,15 @@ func (c *proxyConn) readHeaderLocked() error {
 		}
 	}
 	return c.err
+}
+
+// late returns what came right behind the header, which Read does not return then: maxLate bytes at most.
+func (c *proxyConn) late() []byte {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	b := c.buf
+	c.buf = nil
+	return b
 }
 
 func (c *proxyConn) waits() bool {

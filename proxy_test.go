@@ -271,6 +271,18 @@ func FuzzProxyHeader(f *testing.F) {
 // Through a proxy, over TCP and TLS, a conversation goes from its beginning to its end.
 func TestAConversationThroughAProxy(t *testing.T) {
 	cert, _ := certificates(t)
+	for name, secure := range map[string]bool{"TCP": false, "TLS": true} {
+		t.Run(name, func(t *testing.T) {
+			var conf *tls.Config
+			if secure {
+				conf = &tls.Config{Certificates: []tls.Certificate{cert}}
+			}
+			converseThroughProxy(t, conf)
+		})
+	}
+}
+
+func converseThroughProxy(t *testing.T, conf *tls.Config) {
 	srv, err := chatroom.New(chatroom.WithFronts(chatroom.JSONFront{}, clockFront))
 	if err != nil {
 		t.Fatal(err)
@@ -280,22 +292,30 @@ func TestAConversationThroughAProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	proxies := netip.MustParsePrefix("127.0.0.0/8")
-	serve(t, srv, tls.NewListener(chatroom.ProxyListener(l, proxies), &tls.Config{Certificates: []tls.Certificate{cert}}), chatroom.ErrServerClosed)
+	outer := chatroom.ProxyListener(l, proxies)
+	if conf != nil {
+		outer = tls.NewListener(outer, conf)
+	}
+	serve(t, srv, outer, chatroom.ErrServerClosed)
 	conn, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err := io.WriteString(conn, header1); err != nil {
-		t.Fatal(err)
+	peer, begin := conn, header1
+	if conf != nil {
+		if _, err := io.WriteString(conn, header1); err != nil {
+			t.Fatal(err)
+		}
+		peer, begin = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}), "" // the certificate is not what is tested
 	}
-	peer := tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // the certificate is not what is tested
-	if _, err := io.WriteString(peer, "ann\nhello\n/quit\n"); err != nil {
+	long := strings.Repeat("hello ", 100)
+	if _, err := io.WriteString(peer, begin+"ann\n"+long+"there\nhello\n/quit\n"); err != nil {
 		t.Fatal(err)
 	}
 	heard, err := io.ReadAll(peer)
-	if !strings.Contains(string(heard), "<ann> hello\n") || !strings.HasSuffix(string(heard), "--- Goodbye.\n") || err != nil {
+	if !strings.Contains(string(heard), "<ann> "+long+"there\n") || !strings.Contains(string(heard), "<ann> hello\n") || !strings.HasSuffix(string(heard), "--- Goodbye.\n") || err != nil {
 		t.Errorf("heard %q, %v", heard, err)
 	}
 }

@@ -300,6 +300,7 @@ func (c *Conn) run(ctx context.Context) {
 		err = c.srv.admitted(ctx, c)
 	}
 	if err == nil {
+		c.openSocket()
 		watchPeer(c.conn)
 		err = c.serve(ctx, c.fronts)
 	}
@@ -329,7 +330,7 @@ func (c *Conn) conclude(err error) {
 		err = nil
 	}
 	if err != nil && c.gone == nil {
-		s.log.Debug("connection ended", "addr", c.conn.RemoteAddr(), "err", err)
+		s.log.Debug("connection ended", "addr", c.remote, "err", err)
 	}
 	s.running.Done()
 	if c.gone != nil {

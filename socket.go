@@ -19,11 +19,27 @@ type socket struct {
 	err     error // of the read under way
 }
 
-// newSocket returns nil if c is on a transport that cannot be used that way. Only the types of package net can: what embeds
-// one may do more in its Read and Write.
-func newSocket(c *Conn) *socket {
+// openSocket finds out whether the connection can be used that way. One from a proxy can be once its header is read.
+func (c *Conn) openSocket() {
+	relayed, ok := c.conn.(*proxyConn)
+	if !ok {
+		c.socket = newSocket(c, c.conn)
+		return
+	}
+	if c.socket = newSocket(c, relayed.Conn); c.socket == nil {
+		return
+	}
+	if late := relayed.late(); len(late) > 0 {
+		c.grow()
+		c.w = copy(c.buf, late)
+	}
+}
+
+// newSocket returns nil if conn, which c's peer is on, is a transport that cannot be used that way. Only the types of package
+// net can: what embeds one may do more in its Read and Write.
+func newSocket(c *Conn, conn net.Conn) *socket {
 	var sys syscall.Conn
-	switch conn := c.conn.(type) {
+	switch conn := conn.(type) {
 	case *net.TCPConn:
 		sys = conn
 	case *net.UnixConn:

@@ -98,10 +98,11 @@ func (r *room) tellCrowdLocked() {
 
 // introduceLocked tells the room of the crowd before something that concerns one of them. r.mu must be held.
 func (r *room) introduceLocked(e *Event) {
-	if r.crowd.where == nil || e.Kind == KindCrowd {
+	if len(r.crowd.joined)+len(r.crowd.left) == 0 || e.Kind == KindCrowd {
 		return
 	}
-	if _, gathered := r.crowd.where[e.Member]; gathered || e.Act != nil {
+	// A rename may be to the nick of somebody who has left.
+	if _, gathered := r.crowd.where[e.Member]; gathered || e.Act != nil || e.Kind == KindNick {
 		r.tellCrowdLocked()
 	}
 }

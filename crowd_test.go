@@ -201,3 +201,22 @@ func TestTheCrowdCountsWhomItIsToldBefore(t *testing.T) {
 		told(t, here, unread(t, ann))
 	})
 }
+
+// A nick is free before somebody else has it.
+func TestWhoLeavesInACrowdIsToldOfBeforeANickIsTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := crowdHost(t, chatroom.Limits{Notices: 1})
+		ann, bob := joinAs(t, srv, "ann"), joinAs(t, srv, "bob")
+		cem := joinAs(t, srv, "cem")
+		time.Sleep(time.Minute)
+		joinAs(t, srv, "dee")
+		joinAs(t, srv, "eve")
+		unread(t, ann)
+		cem.Close()
+		mustSend(t, bob, chatroom.Rename("cem"))
+		events := unread(t, ann)
+		if len(events) != 2 || events[0].Kind != chatroom.KindCrowd || len(events[0].Crowd.Left) != 1 || events[1].Kind != chatroom.KindNick {
+			t.Errorf("%+v", events)
+		}
+	})
+}

@@ -89,6 +89,7 @@ type seat struct {
 	pos    atomic.Int64 // bytes read
 	caught atomic.Int64 // what is before this position does not count as lag: it was there at the beginning
 	behind atomic.Bool  // counted in room.behind
+	gone   atomic.Bool  // taken off the roster, and not to be counted any more
 	took   atomic.Int64 // when it fell behind or last read since, in Unix nanoseconds
 }
 
@@ -400,6 +401,7 @@ func (r *room) unlist(s *seat) {
 	r.list = r.list[:len(r.list)-1]
 	r.rosterMu.Unlock()
 	r.size.Add(-1)
+	s.gone.Store(true)
 	s.caughtUp()
 }
 

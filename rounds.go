@@ -173,6 +173,9 @@ func (s *seat) deliver(limit int64) (lag int64) {
 		if s.behind.CompareAndSwap(false, true) {
 			s.room.grace.Store(time.Now().Add(s.grace()).UnixNano())
 			s.room.behind.Add(1)
+			if s.gone.Load() { // the round had it on its list still
+				s.caughtUp()
+			}
 		}
 	}
 	s.member.bring()

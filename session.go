@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// A Conn is one connection, in a Front's hands. Its reading methods are for the goroutine that
-// runs Serve, as is Reply; the others may be called from any.
+// A Conn is one connection, in a Front's hands. Its reading methods, Write and Reply are for the
+// goroutine that runs Serve, the others may be called from any.
 type Conn struct {
 	srv    *server
 	conn   net.Conn

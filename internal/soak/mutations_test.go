@@ -80,10 +80,6 @@ var mutants = []mutation{
 		"\t\tk.doubt = c.where(k)\n", "\t\treturn false\n",
 	},
 	{
-		"a client forgets what it has read", "client/resume.go",
-		`Seen{Room: r.name, Epoch: r.epoch, Seq: r.last}`, `Seen{Room: r.name, Epoch: r.epoch, Seq: r.joined}`,
-	},
-	{
 		"a client does not tell that a room's history is lost", "client/resume.go",
 		`c.push(missed)`, `_ = missed`,
 	},

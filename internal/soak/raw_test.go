@@ -33,9 +33,9 @@ func (m *raw) run() {
 	defer m.quiet.Do(m.s.quiet.Done)
 	for !m.isFinished() {
 		conn, err := net.Dial("tcp", m.addr)
-		if err != nil {
-			m.s.violate("dial: %v", err)
-			return
+		if err != nil { // a machine with too much to do resets what it has not accepted
+			time.Sleep(10 * time.Millisecond)
+			continue
 		}
 		m.attempt(conn)
 	}

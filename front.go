@@ -14,7 +14,8 @@ type Front interface {
 	// Name is what logs and AuthRequest.Front call it.
 	Name() string
 	// Detect judges a connection by the first bytes its peer sent, without consuming them.
-	// Nothing at all (first is empty) means the peer has been silent for Limits.Sniff.
+	// Nothing at all (first is empty) means the peer has been silent for Limits.Sniff. A front that takes
+	// such a peer is not given one that begins another protocol, such as HTTP, TLS or SSH.
 	Detect(first []byte) Detection
 	// Serve holds the conversation and returns when it is over: the error from reading, or an
 	// Error that tells a joined peer why the server hangs up; or what Conn.Continue returns. ctx is

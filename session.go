@@ -379,11 +379,8 @@ func (c *Conn) detect(fronts []Front) (Front, error) {
 	c.setReadDeadline(time.Now().Add(c.srv.limits.Sniff))
 	for c.w < mostSniffed {
 		if c.r < c.w {
-			if err := foreign(c.buf[c.r:c.w]); err != nil {
-				return nil, err
-			}
-			if f := judge(fronts, c.buf[c.r:c.w], true); f != nil {
-				return f, nil
+			if f, d := judge(fronts, c.buf[c.r:c.w], true); d != NeedMore {
+				return c.meant(f)
 			}
 		}
 		if err := c.fillOnce(); errors.Is(err, os.ErrDeadlineExceeded) && c.stop.Load() == nil {
@@ -392,8 +389,17 @@ func (c *Conn) detect(fronts []Front) (Front, error) {
 			return nil, c.readError(err)
 		}
 	}
-	if f := judge(fronts, c.buf[c.r:c.w], false); f != nil {
+	f, _ := judge(fronts, c.buf[c.r:c.w], false)
+	return c.meant(f)
+}
+
+// meant returns f, or if that is nil what becomes of a peer that no front knows.
+func (c *Conn) meant(f Front) (Front, error) {
+	if f != nil {
 		return f, nil
+	}
+	if s, d := beginsLike(c.buf[c.r:c.w]); d == Mine {
+		return nil, c.turnOut(s)
 	}
 	return nil, ErrNoFront
 }
@@ -402,20 +408,29 @@ func (c *Conn) detect(fronts []Front) (Front, error) {
 const mostSniffed = 256
 
 // judge asks the fronts in order; nil means none says yes, or one wants to see more and patient
-// allows it.
-func judge(fronts []Front, first []byte, patient bool) Front {
+// allows it. What begins another protocol is not for a front that takes anybody.
+func judge(fronts []Front, first []byte, patient bool) (Front, Detection) {
+	s, strange := beginsLike(first)
+	if strange == Mine && s.never {
+		return nil, NotMine
+	}
 	for _, f := range fronts {
-		switch f.Detect(first) {
-		case Mine:
-			return f
-		case NeedMore:
-			if patient {
-				return nil
-			}
+		switch d := f.Detect(first); {
+		case d == NotMine, strange == Mine && takesAnybody(f):
+		case d == Mine && (strange == NotMine || !patient || !takesAnybody(f)):
+			return f, Mine
+		case patient:
+			return nil, NeedMore
 		}
 	}
-	return nil
+	if strange == NeedMore && patient {
+		return nil, NeedMore // to be told something
+	}
+	return nil, NotMine
 }
+
+// takesAnybody reports whether f takes those who have said nothing, and so may be anybody.
+func takesAnybody(f Front) bool { return f.Detect(nil) == Mine }
 
 // converse runs the front, whose panic ends this connection only.
 func (c *Conn) converse(ctx context.Context) (err error) {

@@ -76,7 +76,7 @@ func (t *typist) join(ctx context.Context) error {
 			return ErrNoFront
 		}
 		line, err := t.in.read(t.c)
-		if err == nil && tries == 1 && otherProtocol(line) {
+		if err == nil && answer == &req.Nick && otherProtocol(line) {
 			_, _ = io.WriteString(t.c, noChat) // it is hung up on either way
 			return &Error{Code: CodeBadRequest, Text: "another protocol"}
 		}

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 	"unicode/utf8"
 
 	"example.com/chatroom"
@@ -48,7 +50,7 @@ func TestThreat25LogInjection(t *testing.T) {
 				logger := slog.New(counting{handler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}), records})
 				synctest.Test(t, func(t *testing.T) { provoke(t, payload, logger) })
 				lines := strings.SplitAfter(log.String(), "\n")
-				if n := int(records.Load()); n < 7 || len(lines) != n+1 {
+				if n := int(records.Load()); n < 13 || len(lines) != n+1 {
 					t.Errorf("%q: %d records, %d lines:\n%.500s", payload, n, len(lines)-1, &log)
 				}
 				for _, line := range lines[:len(lines)-1] {
@@ -108,5 +110,42 @@ func provoke(t *testing.T, payload string, logger *slog.Logger) {
 		}
 		_, _ = srv.Moderate(t.Context(), cmd) // what is refused is not logged
 	}
+	synctest.Wait()
+	provokeAtTheDoor(t, payload, logger)
+}
+
+// A placed connection comes from an address that can be any text.
+type placed struct {
+	net.Conn
+	addr textAddr
+}
+
+func (p placed) RemoteAddr() net.Addr { return p.addr }
+
+type textAddr string
+
+func (textAddr) Network() string  { return "text" }
+func (a textAddr) String() string { return string(a) }
+
+// provokeAtTheDoor has payload logged by who does not get in: as what Accept fails with, as addresses, and in
+// place of a proxy's header.
+func provokeAtTheDoor(t *testing.T, payload string, logger *slog.Logger) {
+	srv := hostBubble(t, chatroom.WithLogger(logger), chatroom.WithLimits(chatroom.Limits{Conns: 1, ConnsPerAddr: 1}))
+	l := listenBehind(t, srv, nil)
+	l.fail(passingError{errors.New(payload)})
+	for _, header := range []string{payload + "\r\n", "PROXY TCP4 " + payload + " 198.51.100.2 4660 443\r\n"} {
+		time.Sleep(time.Second) // there is a line of each kind once a second
+		c := l.dial("10.0.0.1")
+		c.sendRaw(header)
+		c.conn.Close()
+		synctest.Wait()
+	}
+	place := func(conn net.Conn) net.Conn { return placed{conn, textAddr(payload)} }
+	strange := l.dial("", place)
+	strange.sendRaw("SSH-" + payload)
+	strange.conn.Close()
+	synctest.Wait()
+	l.dial("", place)
+	l.dial("", place) // which is one too many
 	synctest.Wait()
 }

@@ -23,7 +23,6 @@ type member struct {
 	judged uint64 // owned by admit: server.bansGiven when the bans were looked at
 	parked bool   // it lingers: its connection is lost, and nobody reads what it receives
 
-	pace    *pace
 	session *session    // nil if it ends with its connection
 	token   string      // of a new session, for its welcome
 	address netip.Addr  // the zero Addr in process
@@ -38,7 +37,8 @@ type member struct {
 	base  Role    // the role without promotions and demotions
 	rooms []*seat // where it is
 
-	mute atomic.Pointer[Ban] // why it may not speak; may have expired
+	mute atomic.Pointer[Ban]  // why it may not speak; may have expired
+	pace atomic.Pointer[pace] // nil as long as it has done nothing
 
 	// Writing is for one goroutine at a time: a round, or the member's flush goroutine. Once the member has
 	// ended and everything is written, it is never over.

@@ -34,10 +34,11 @@ func (m *member) paced(cmd *Command) error {
 	if m.conn == nil || cmd.Verb == VerbPing || cmd.Verb == VerbQuit {
 		return nil
 	}
-	b, r := m.bucket(cmd.moves())
-	m.pace.mu.Lock()
+	p := m.tempo()
+	b, r := m.bucket(p, cmd.moves())
+	p.mu.Lock()
 	wait := b.done.take(time.Now(), r)
-	m.pace.mu.Unlock()
+	p.mu.Unlock()
 	if wait <= 0 && cmd.moves() {
 		wait = m.srv.gate.move(m.conn)
 	}
@@ -49,21 +50,30 @@ func (m *member) paced(cmd *Command) error {
 
 // tries counts something that the peer of m has asked for, whatever becomes of it, and ends m if it was too much.
 func (m *member) tries(moves bool) {
-	b, r := m.bucket(moves)
-	m.pace.mu.Lock()
+	p := m.tempo()
+	b, r := m.bucket(p, moves)
+	p.mu.Lock()
 	wait := b.tried.take(time.Now(), r.times(insisting))
-	m.pace.mu.Unlock()
+	p.mu.Unlock()
 	if wait > 0 && !m.hasten() {
 		m.end(errFlood)
 	}
 }
 
-func (m *member) bucket(moves bool) (*bucket, rate) {
+// tempo returns the member's pace; one who has done nothing yet has none, and gets it here.
+func (m *member) tempo() *pace {
+	if m.pace.Load() == nil {
+		m.pace.CompareAndSwap(nil, new(pace))
+	}
+	return m.pace.Load()
+}
+
+func (m *member) bucket(p *pace, moves bool) (*bucket, rate) {
 	l := &m.srv.limits
 	if moves {
-		return &m.pace.moves, perSecond(l.MoveRate, l.MoveBurst)
+		return &p.moves, perSecond(l.MoveRate, l.MoveBurst)
 	}
-	return &m.pace.messages, perSecond(l.MessageRate, l.MessageBurst)
+	return &p.messages, perSecond(l.MessageRate, l.MessageBurst)
 }
 
 // hasten reports whether m may be as fast as it likes.

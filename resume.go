@@ -282,7 +282,7 @@ func (s *server) post(m *member, e *Event) {
 func (s *server) succeedLocked(old, heir *member, seat func(*room, *seat) *seat) {
 	heir.number, heir.joined, heir.session, heir.address = old.number, old.joined, old.session, old.address
 	heir.nick, heir.keys, heir.role, heir.base = old.nick, old.keys, old.role, old.base
-	heir.pace = old.pace
+	heir.pace.Store(old.pace.Load())
 	heir.mute.Store(old.mute.Load())
 	for _, key := range old.keys {
 		s.nicks[key] = heir

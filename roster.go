@@ -14,7 +14,6 @@ func (s *server) newMember(id Identity) *member {
 	m := &member{
 		srv: s, number: s.numbers.Add(1), ident: id, joined: time.Now(),
 		role: id.Role, base: id.Role, nick: id.Nick, keys: NickKeys(id.Nick),
-		pace:  new(pace),
 		ended: make(chan struct{}),
 		left:  make(chan struct{}),
 	}

@@ -64,7 +64,7 @@ func join(t testing.TB, addr, nick string) *wire {
 	t.Helper()
 	w := dial(t, addr)
 	w.send(`{"type":"join","nick":"` + nick + `"}`)
-	seq := field([]byte(w.line()), "seq")
+	seq := field([]byte(w.until(`"type":"welcome"`)), "seq") // after a question, if the machine is busy
 	w.until(`{"type":"join","seq":` + seq + `,`)
 	return w
 }
@@ -223,7 +223,7 @@ func joinOverTCP(t *testing.T, addr, nick string) {
 	w := dial(t, addr)
 	defer w.Close()
 	w.send(`{"type":"join","nick":"` + nick + `"}`)
-	welcome := []byte(w.line())
+	welcome := []byte(w.until(`"type":"welcome"`)) // after a question, if the machine is busy
 	joined, _ := strconv.ParseUint(field(welcome, "seq"), 10, 64)
 	history, _ := strconv.ParseUint(field(welcome, "history"), 10, 64)
 	for want := joined - history; want < joined+100; want++ {

@@ -156,7 +156,7 @@ func TestNewFailsWithItsBanStore(t *testing.T) {
 	}
 }
 
-func TestWhoCannotBeLookedUpIsTurnedAwayUnlessTheServerFailsOpen(t *testing.T) {
+func TestThreat34SlowStore(t *testing.T) {
 	for _, mood := range []string{"fails", "hangs", "panics"} {
 		for _, open := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
@@ -171,7 +171,11 @@ func TestWhoCannotBeLookedUpIsTurnedAwayUnlessTheServerFailsOpen(t *testing.T) {
 				_, err := srv.Join(t.Context(), chatroom.Identity{Nick: "mallory"})
 				wantCode(t, err, chatroom.CodeBanned)
 				store.mood.Store(mood)
+				began := time.Now()
 				c, err := srv.Join(t.Context(), chatroom.Identity{Nick: "dan"})
+				if took := time.Since(began); took > 5100*time.Millisecond { // Limits.Callback, and what is left to it after that
+					t.Errorf("dan was answered after %v", took)
+				}
 				if wantCode(t, err, want); err == nil {
 					c.Close()
 				} else if told := wantCode(t, err, want); told.Retry != chatroom.RetryLater {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -74,6 +75,44 @@ func TestOneAddressTriesFewPasswords(t *testing.T) {
 			if checks[after] > most || checks[after] < most-1 {
 				t.Errorf("%d checks after %v, want %d", checks[after], after, most)
 			}
+		}
+	})
+}
+
+// Somebody guesses as fast as connections can be made, from one network, over each front.
+func TestThreat26BruteForce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var checks atomic.Int32
+		auth := chatroom.AuthenticatorFunc(func(_ context.Context, req chatroom.AuthRequest) (chatroom.Identity, error) {
+			if req.Secret == "" {
+				return chatroom.Identity{}, chatroom.ErrPasswordRequired
+			}
+			checks.Add(1)
+			return chatroom.Identity{}, chatroom.ErrUnauthorized
+		})
+		srv := hostBubble(t, chatroom.WithAuthenticator(chatroom.Throttle(auth, chatroom.Tries{})), chatroom.WithPlaintextSecrets())
+		tried := 0
+		for i, begun := 0, time.Now(); time.Since(begun) < time.Minute; i++ {
+			c := callFrom(t, srv, fmt.Sprintf("2001:db8:1:2::%x", i))
+			for n := range 3 {
+				account := fmt.Sprintf("account%d", 3*i+n)
+				if i%2 == 0 {
+					c.send(`{"type":"join","nick":"` + account + `","password":"guess"}`)
+				} else {
+					c.send(account, "guess")
+				}
+				tried++
+			}
+			c.conn.Close()
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := checks.Load(); n > 5 || tried < 1000 {
+			t.Errorf("%d of %d guesses were checked", n, tried)
+		}
+		other := callFrom(t, srv, "2001:db8:1:3::1")
+		other.send(`{"type":"join","nick":"ann","password":"guess"}`)
+		if heard := other.hear(); !strings.Contains(heard, `"unauthorized"`) {
+			t.Errorf("a neighbour hears %s", heard)
 		}
 	})
 }

@@ -1,0 +1,150 @@
+package chatroom_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/chatroom"
+)
+
+// count returns how often to do something: as often as the environment says, or else as often as a
+// test that runs all the time may.
+func count(variable string, often int) int {
+	if n, err := strconv.Atoi(os.Getenv(variable)); err == nil {
+		return n
+	}
+	return often
+}
+
+func TestThreat40HistoryIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const window = 16 << 20
+		srv := hostBubble(t, chatroom.WithLimits(chatroom.Limits{HistoryBytes: window}))
+		ann, bob := call(t, srv), joinAs(t, srv, "bob")
+		ann.send(`{"type":"join","nick":"ann"}`)
+		text := strings.Repeat("x", 4000)
+		say := func(n int) {
+			for range n {
+				mustSend(t, bob, chatroom.Say("", text))
+				unread(t, bob)
+				ann.hear()
+			}
+		}
+		say(window/4000 + 200)
+		full := heap()
+		say(3 * window / 4000)
+		if grown := heap() - full; grown > window/20 {
+			t.Errorf("once the history is full the heap grows by %d bytes more", grown)
+		}
+		e := mustSend(t, bob, chatroom.History("", 0, 500))
+		if got := e.Report.Count; got < window/2/4200 || got > 2*window/4000 {
+			t.Errorf("the room keeps %d events", got)
+		}
+	})
+}
+
+// One member makes room after room, 20,000 of them or as many as ROOMS says.
+func TestThreat41ManyRooms(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t, chatroom.WithLimits(chatroom.Limits{Rooms: 20, RoomsPerMember: 10}))
+		eve := joinAs(t, srv, "eve")
+		turn := func(i int) {
+			room := fmt.Sprintf("room-%d", i)
+			mustSend(t, eve, chatroom.JoinRoom(room))
+			mustSend(t, eve, chatroom.LeaveRoom(room, "on"))
+			unread(t, eve)
+		}
+		for i := range 1000 {
+			turn(i)
+		}
+		before := heap()
+		for i := range count("ROOMS", 20_000) {
+			turn(i)
+		}
+		if grown := heap() - before; grown > 10<<20 {
+			t.Errorf("the heap has grown by %d bytes", grown)
+		}
+		if rooms := srv.Rooms(); len(rooms) != 1 {
+			t.Errorf("%d rooms are left", len(rooms))
+		}
+
+		for i := range 9 { // beside the lobby
+			mustSend(t, eve, chatroom.JoinRoom(fmt.Sprintf("room-%d", i)))
+		}
+		mustRefuse(t, eve, chatroom.JoinRoom("one-too-many"), chatroom.ErrFull)
+		bob := joinAs(t, srv, "bob")
+		for i := range 9 {
+			mustSend(t, bob, chatroom.JoinRoom(fmt.Sprintf("bobs-%d", i)))
+		}
+		cat := joinAs(t, srv, "cat", "cats")
+		mustRefuse(t, cat, chatroom.JoinRoom("one-too-many"), chatroom.ErrFull)
+		mustRefuse(t, cat, chatroom.JoinRoom(strings.Repeat("x", 65)), chatroom.ErrRoomInvalid)
+	})
+}
+
+// Members come and go over TCP, 2,000 of them or as many as JOINS says, by each way there is to go.
+func TestThreat42Leaks(t *testing.T) {
+	const atOnce = 20
+	srv, addr := host(t, chatroom.WithLimits(chatroom.Limits{Linger: -1}))
+	visit := func(i int) {
+		w := join(t, addr, fmt.Sprint("m", i))
+		switch i % 4 {
+		case 0:
+			w.send(`{"type":"quit"}`)
+			w.until(`"bye"`)
+		case 1:
+			w.send(`{"type":"say","text":"going"}`)
+		case 2:
+			_, _ = srv.Moderate(t.Context(), chatroom.Kick(fmt.Sprint("m", i), "")) // it is here
+			w.until(`"bye"`)
+		}
+		w.Close()
+	}
+	for i := range atOnce {
+		visit(i)
+	}
+	goroutines, files := settled(t, srv)
+	all := count("JOINS", 2000)
+	for first := 0; first < all; first += atOnce {
+		var visiting sync.WaitGroup
+		for i := range atOnce {
+			visiting.Go(func() { visit(first + i) })
+		}
+		visiting.Wait()
+	}
+	nowGoroutines, nowFiles := settled(t, srv)
+	if nowGoroutines > goroutines || nowFiles > files {
+		t.Errorf("%d goroutines and %d files have become %d and %d", goroutines, files, nowGoroutines, nowFiles)
+	}
+	if got := srv.Stats().Joined; got != uint64(all+atOnce) {
+		t.Errorf("%d have joined", got)
+	}
+}
+
+// settled waits until nobody is connected, and returns how many goroutines and open files there are; no
+// files where the system does not tell.
+func settled(t *testing.T, srv chatroom.Server) (goroutines, files int) {
+	t.Helper()
+	least := 1 << 30
+	for late := time.Now().Add(20 * time.Second); srv.Stats().Conns > 0 || runtime.NumGoroutine() > least; runtime.Gosched() {
+		if time.Now().After(late) {
+			t.Fatalf("%+v", srv.Stats())
+		}
+		if srv.Stats().Conns == 0 {
+			least = runtime.NumGoroutine()
+		}
+	}
+	fds, err := os.ReadDir("/proc/self/fd")
+	if errors.Is(err, os.ErrNotExist) {
+		return runtime.NumGoroutine(), 0
+	}
+	return runtime.NumGoroutine(), len(fds)
+}

@@ -4,8 +4,11 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -94,4 +97,34 @@ func unquote(t testing.TB, lit *ast.BasicLit) string {
 		t.Fatal(err)
 	}
 	return s
+}
+
+var testName = regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w+)`")
+
+// SECURITY.md says which tests show what is promised, so they are there.
+func TestSECURITYNamesTests(t *testing.T) {
+	declared := make(map[string]bool)
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		for _, decl := range parse(t, path).Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok {
+				declared[f.Name.Name] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := testName.FindAllStringSubmatch(readFile(t, "SECURITY.md"), -1)
+	if len(named) < 50 {
+		t.Errorf("only %d tests are named", len(named))
+	}
+	for _, name := range named {
+		if !declared[name[1]] {
+			t.Errorf("there is no %s", name[1])
+		}
+	}
 }

@@ -104,7 +104,7 @@ func TestBanHistoriesAreJudged(t *testing.T) {
 // many as OPS says.
 func TestThreat36BanRaces(t *testing.T) {
 	const nicks = 8
-	each := count("OPS", 10_000) / nicks
+	each := times("OPS", 10_000) / nicks
 	srv, err := chatroom.New(chatroom.WithLimits(chatroom.Limits{History: -1}))
 	if err != nil {
 		t.Fatal(err)

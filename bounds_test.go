@@ -15,9 +15,9 @@ import (
 	"example.com/chatroom"
 )
 
-// count returns how often to do something: as often as the environment says, or else as often as a
+// times returns how often to do something: as often as the environment says, or else as often as a
 // test that runs all the time may.
-func count(variable string, often int) int {
+func times(variable string, often int) int {
 	if n, err := strconv.Atoi(os.Getenv(variable)); err == nil {
 		return n
 	}
@@ -66,7 +66,7 @@ func TestThreat41ManyRooms(t *testing.T) {
 			turn(i)
 		}
 		before := heap()
-		for i := range count("ROOMS", 20_000) {
+		for i := range times("ROOMS", 20_000) {
 			turn(i)
 		}
 		if grown := heap() - before; grown > 10<<20 {
@@ -112,7 +112,7 @@ func TestThreat42Leaks(t *testing.T) {
 		visit(i)
 	}
 	goroutines, files := settled(t, srv)
-	all := count("JOINS", 2000)
+	all := times("JOINS", 2000)
 	for first := 0; first < all; first += atOnce {
 		var visiting sync.WaitGroup
 		for i := range atOnce {

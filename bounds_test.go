@@ -93,7 +93,7 @@ func TestThreat41ManyRooms(t *testing.T) {
 // Members come and go over TCP, 2,000 of them or as many as JOINS says, by each way there is to go.
 func TestThreat42Leaks(t *testing.T) {
 	const atOnce = 20
-	srv, addr := host(t, chatroom.WithLimits(chatroom.Limits{Linger: -1}))
+	srv, addr := host(t, brisk(chatroom.Limits{Linger: -1}))
 	visit := func(i int) {
 		w := join(t, addr, fmt.Sprint("m", i))
 		switch i % 4 {

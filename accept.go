@@ -3,7 +3,6 @@ package chatroom
 import (
 	"context"
 	"errors"
-	"math"
 	"net"
 	"net/netip"
 	"slices"
@@ -101,10 +100,10 @@ func (s *server) ServeConn(ctx context.Context, conn net.Conn, fronts ...Front) 
 		c.abort(ErrClosed.(*Error))
 		release()
 	})()
-	c.gone = make(chan struct{})
+	c.outcome = &outcome{known: make(chan struct{})}
 	c.run(held)
-	<-c.gone
-	return c.result
+	<-c.outcome.known
+	return c.outcome.err
 }
 
 // enter lets a connection in, for Conn.conclude to undo. If it does not, it has closed it.
@@ -114,8 +113,8 @@ func (s *server) enter(conn net.Conn, fronts []Front) (*Conn, error) {
 	}
 	now := time.Now()
 	c := &Conn{
-		srv: s, conn: conn, fronts: fronts, remote: conn.RemoteAddr(), most: math.MaxInt,
-		first: now.Add(s.limits.Handshake), latest: now.Add(6 * s.limits.Handshake),
+		srv: s, conn: conn, remote: conn.RemoteAddr(),
+		greeting: &greeting{fronts: fronts, first: now.Add(s.limits.Handshake), latest: now.Add(6 * s.limits.Handshake)},
 	}
 	addr := c.addr()
 	if s.disguised(conn) {
@@ -204,7 +203,7 @@ func (c *Conn) farewell(why *Error) (line []byte) {
 			line = nil
 		}
 	}()
-	for _, f := range c.fronts {
+	for _, f := range c.greeting.fronts {
 		if enc, ok := f.(Encoder); ok {
 			return enc.AppendEvent(nil, &Event{Kind: KindBye, Err: why})
 		}

@@ -32,12 +32,12 @@ func (s *server) departLocked(m *member) {
 
 // subjectLocked returns what bans are compared with. server.mu must be held.
 func (m *member) subjectLocked() Subject {
-	return Subject{Nick: m.nick, Keys: m.keys, Account: m.ident.Account, Addr: m.addr(), role: m.role}
+	return Subject{Nick: m.nick, Keys: m.keys, Account: m.account, Addr: m.addr(), role: m.role}
 }
 
 // subjectAs returns what bans would be compared with if m had that nick.
 func (m *member) subjectAs(nick string, keys []string) Subject {
-	return Subject{Nick: nick, Keys: keys, Account: m.ident.Account, Addr: m.addr(), role: m.info().Role}
+	return Subject{Nick: nick, Keys: keys, Account: m.account, Addr: m.addr(), role: m.info().Role}
 }
 
 // look returns the ban and the mute that are on somebody, if any. An error means that nobody

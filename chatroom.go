@@ -140,7 +140,8 @@ type server struct {
 	base    context.Context // ends when the server is closed and all members have ended
 	stop    context.CancelFunc
 	done    chan struct{} // closed when the server is
-	matcher BanMatcher    // nil unless the store is one
+	began   time.Time
+	matcher BanMatcher // nil unless the store is one
 	chain   []*filtering
 	masks   []nickMask // of the reserved nicks
 	stats   stats
@@ -183,6 +184,7 @@ func New(opts ...Option) (Server, error) {
 			log:      slog.New(slog.DiscardHandler),
 		},
 		index:     newBanIndex(nil),
+		began:     time.Now(),
 		done:      make(chan struct{}),
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[*Conn]struct{}),
@@ -255,7 +257,7 @@ func (s *server) Join(ctx context.Context, id Identity, rooms ...string) (Client
 	for _, room := range rooms[1:] {
 		if _, err := m.send(ctx, JoinRoom(room)); err != nil {
 			m.end(ErrClosed.(*Error))
-			<-m.left
+			<-m.opening(&m.left)
 			return nil, err
 		}
 	}

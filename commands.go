@@ -52,7 +52,7 @@ func (m *member) carryOut(ctx context.Context, cmd Command) (Event, error) {
 	case VerbNick:
 		return m.srv.rename(ctx, m, cmd.Nick, cmd.ID)
 	case VerbJoin:
-		return m.srv.joinRoom(m, cmd.Room, cmd.ID, false, cmd.Seen)
+		return m.srv.joinRoom(m, cmd.Room, cmd.ID, cmd.Seen, nil)
 	case VerbLeave:
 		return m.leaveRoom(ctx, cmd)
 	case VerbWho:

@@ -91,7 +91,7 @@ func (r *room) tellCrowdLocked() {
 	}
 	told := &Crowd{Joined: joined, Left: left, JoinedCount: len(joined), LeftCount: len(left), Count: len(r.seats)}
 	if len(r.seats) > r.srv.limits.WelcomeMembers {
-		told.Joined, told.Left = slices.Clip(joined[:min(len(joined), crowdNames)]), slices.Clip(left[:min(len(left), crowdNames)])
+		told.Joined, told.Left = slices.Clone(joined[:min(len(joined), crowdNames)]), slices.Clone(left[:min(len(left), crowdNames)])
 	}
 	r.appendLocked(&Event{Kind: KindCrowd, Crowd: told})
 }
@@ -109,5 +109,5 @@ func (r *room) introduceLocked(e *Event) {
 
 // info returns the seat's member as the room knows it. room.mu must be held.
 func (s *seat) info() MemberInfo {
-	return MemberInfo{Nick: s.nick, Member: s.member.number, Role: s.role, Lingering: s.member.parked}
+	return MemberInfo{Nick: s.nick, Member: s.member.number, Role: s.role, Lingering: s.member.parked()}
 }

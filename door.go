@@ -126,7 +126,7 @@ func (s *server) watch() {
 		changed := func(account string) {
 			s.revised.Add(1)
 			for _, m := range s.everybody() {
-				if m.ident.Account == account {
+				if m.account == account {
 					s.refresh(r, m)
 				}
 			}
@@ -180,23 +180,19 @@ func (s *server) reloadBans() {
 
 // refresh asks what an account is now. Who has none any more is ended; another role is told.
 func (s *server) refresh(r Refresher, m *member) {
-	if m.ident.Account == "" || m.conn == nil && !m.parked {
+	if m.account == "" || m.conn == nil && !m.parked() {
 		return
 	}
-	s.mu.Lock()
-	was := m.base
-	id := m.ident
-	id.Nick, id.Role = m.nick, was
-	s.mu.Unlock()
-	id, err := ask(s.base, s, "refresher", func(ctx context.Context) (Identity, error) { return r.Refresh(ctx, id) })
+	was := s.identity(m)
+	id, err := ask(s.base, s, "refresher", func(ctx context.Context) (Identity, error) { return r.Refresh(ctx, was) })
 	if err != nil {
 		_, ok := errors.AsType[*Error](err)
 		told := public(err)
 		switch {
 		case errors.Is(err, ErrNoAccount):
-			told = &Error{Code: CodeUnauthorized, Text: "the account " + m.ident.Account + " is no more", Retry: RetryNever}
+			told = &Error{Code: CodeUnauthorized, Text: "the account " + m.account + " is no more", Retry: RetryNever}
 		case !ok:
-			s.log.Error("account cannot be refreshed; its member stays", "account", m.ident.Account, "err", err)
+			s.log.Error("account cannot be refreshed; its member stays", "account", m.account, "err", err)
 			return
 		}
 		s.mu.Lock()
@@ -205,7 +201,7 @@ func (s *server) refresh(r Refresher, m *member) {
 		s.expel(m, told, nil)
 		return
 	}
-	if id.Role == was || id.Role < RoleMember || id.Role > RoleAdmin {
+	if id.Role == was.Role || id.Role < RoleMember || id.Role > RoleAdmin {
 		return
 	}
 	a := actor{source: SourceServer, role: roleProgram}

@@ -56,7 +56,7 @@ func (s *server) filter(ctx context.Context, m *member, cmd Command, r *room, te
 	info := m.info()
 	d := Draft{
 		Verb: cmd.Verb, Text: text, Time: now(),
-		Nick: info.Nick, Member: m.number, Account: m.ident.Account, Role: info.Role, Addr: m.addr(), Joined: m.joined,
+		Nick: info.Nick, Member: m.number, Account: m.account, Role: info.Role, Addr: m.addr(), Joined: m.srv.began.Add(m.joined),
 	}
 	if r != nil {
 		d.Room = r.name

@@ -63,34 +63,36 @@ type entry struct {
 
 // A seat is a member's place in a room: its cursor, and what goes with it.
 type seat struct {
-	room   *room
 	member *member
-	stream *stream // nil in process
-	joined uint64  // the number of what was new first to the member: its own join, unless that was told later
-
-	// Where reading begins: what has the numbers from to upto is history, and what is from the number
-	// of lost on up to from is gone.
-	from, upto, lost uint64
-	back             bool // the member has seen the room before this connection
-
-	// Guarded by room.mu.
-	nick  string // the nick the room's events give
-	role  Role
-	spoke time.Time // in slow mode: when it may be said to have spoken last
-
-	index int // guarded by room.rosterMu
-
-	marked int64 // guarded by member.mu: how far the member's box accounts for this seat
+	stream *stream      // nil in process
+	pos    atomic.Int64 // bytes read
+	caught atomic.Int64 // what is before this position does not count as lag: it was there at the beginning
+	marked int64        // guarded by member.mu: how far the member's box accounts for this seat
 
 	// Owned by the flush goroutine, or in process guarded by member.mu.
 	bytes  cursor[byte]
 	events cursor[entry]
 
-	pos    atomic.Int64 // bytes read
-	caught atomic.Int64 // what is before this position does not count as lag: it was there at the beginning
 	behind atomic.Bool  // counted in room.behind
 	gone   atomic.Bool  // taken off the roster, and not to be counted any more
 	took   atomic.Int64 // when it fell behind or last read since, in Unix nanoseconds
+
+	room   *room
+	joined uint64 // the number of what was new first to the member: its own join, unless that was told later
+	start  *start // where reading begins; nil once it has begun
+	index  int    // guarded by room.rosterMu
+
+	// Guarded by room.mu.
+	nick  string // the nick the room's events give
+	role  Role
+	spoke time.Duration // in slow mode: when it may be said to have spoken last, since the server began
+}
+
+// A start is where a member begins to read a room: what has the numbers from to upto is history, and what is from the
+// number of lost on up to from is gone.
+type start struct {
+	from, upto, lost uint64
+	back             bool // the member has seen the room before this connection
 }
 
 // A stream is a room's log in one wire format. Speakers keep it up to date; each event is encoded
@@ -149,15 +151,15 @@ func (r *room) paceLocked(s *seat) error {
 		return nil
 	}
 	at := time.Now()
-	every := r.mode.slowness(at)
-	if wait := every - at.Sub(s.spoke); wait > 0 {
+	every, since := r.mode.slowness(at), at.Sub(r.srv.began)
+	if wait := every - (since - s.spoke); wait > 0 {
 		wait = (wait + time.Second - 1).Truncate(time.Second)
 		return &Error{
 			Code: CodeRateLimited, Retry: RetryLater, After: wait,
 			Text: fmt.Sprintf("slow mode: one message every %v; wait %v more", every, wait),
 		}
 	}
-	s.spoke = at
+	s.spoke = since
 	return nil
 }
 
@@ -165,7 +167,7 @@ func (r *room) paceLocked(s *seat) error {
 func (r *room) admits(m *member) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if m.role >= RoleModerator || !r.mode.shuts(m.ident.Account, time.Now()) {
+	if m.role >= RoleModerator || !r.mode.shuts(m.account, time.Now()) {
 		return nil
 	}
 	text := r.name + " takes nobody new at present"
@@ -254,24 +256,23 @@ func (r *room) seatLocked(m *member, seen *Seen) *seat {
 	s := r.newSeatLocked(m, seen)
 	r.seats[m] = s
 	r.comeLocked(s)
-	s.upto = s.joined
+	s.start.upto = s.joined
 	return s
 }
 
 // newSeatLocked returns a seat that has yet to be placed, behind what the member has seen, or else before
 // the history that joining members are shown. It pins the room until then. server.mu and r.mu must be held.
 func (r *room) newSeatLocked(m *member, seen *Seen) *seat {
-	s := &seat{room: r, member: m, nick: m.nick, role: m.role, spoke: time.Now()}
-	s.from, s.upto = r.log.next, r.log.next // without history
+	from := &start{from: r.log.next, upto: r.log.next, back: seen != nil} // without history
 	switch {
 	case seen != nil:
-		s.from = min(seen.Seq, r.log.next-1) + 1
-		s.lost = s.from
-		s.from = max(s.from, r.first.Load())
+		from.lost = min(seen.Seq, r.log.next-1) + 1
+		from.from = max(from.lost, r.first.Load())
 	case len(r.talk) > 0 && r.talks > 0:
-		s.from = r.oldestLocked()
+		from.from = r.oldestLocked()
 	}
-	r.pinned[s] = s.from
+	s := &seat{room: r, member: m, start: from, nick: m.nick, role: m.role, spoke: time.Since(r.srv.began)}
+	r.pinned[s] = from.from
 	if m.conn != nil {
 		s.stream = r.streamLocked(m.enc)
 	}
@@ -306,15 +307,16 @@ func (r *room) streamLocked(enc Encoder) *stream {
 // were deleted the history is returned as the member may see it, and the position is behind it; so is
 // a KindGap, if something the member has not seen is gone.
 func (s *seat) place() (shown []Event) {
-	r := s.room
-	if s.lost != 0 && s.lost < s.from {
-		shown = append(shown, Event{Kind: KindGap, Room: r.name, Time: now(), History: true, Gap: &Gap{From: s.lost, To: s.from - 1}})
+	r, from := s.room, s.start
+	s.start = nil
+	if from.lost != 0 && from.lost < from.from {
+		shown = append(shown, Event{Kind: KindGap, Room: r.name, Time: now(), History: true, Gap: &Gap{From: from.lost, To: from.from - 1}})
 	}
 	r.mu.Lock()
-	begin := s.from
+	begin := from.from
 	if len(r.deleted) > 0 {
-		shown = append(shown, r.editedLocked(s.from, s.upto)...)
-		begin = s.upto
+		shown = append(shown, r.editedLocked(from.from, from.upto)...)
+		begin = from.upto
 	}
 	events, _ := r.log.find(begin)
 	pos := r.cost.Load()
@@ -375,7 +377,7 @@ func (r *room) removeLocked(s *seat, tell func(*room)) {
 	delete(r.seats, s.member)
 	r.leaveStreamLocked(s)
 	r.mu.Unlock()
-	if !s.member.parked {
+	if !s.member.parked() {
 		r.unlist(s)
 	}
 }

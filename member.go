@@ -2,7 +2,6 @@ package chatroom
 
 import (
 	"context"
-	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -12,57 +11,84 @@ import (
 // A member is one participant: who it is, where it reads, and a box for what is for it alone.
 // Everything it receives leaves through one place, in order: the flush goroutine of its
 // connection, or Receive in process.
+//
+// Thousands of them do nothing most of the time, so what few need is elsewhere, and what a round looks at stands together.
 type member struct {
-	srv    *server
-	number uint64
-	conn   *Conn // nil in process
-	enc    Encoder
-	pings  bool // the peer answers pings
-	ident  Identity
-	joined time.Time
-	judged uint64 // owned by admit: server.bansGiven when the bans were looked at
-	parked bool   // it lingers: its connection is lost, and nobody reads what it receives
+	conn *Conn // nil in process
 
-	session *session    // nil if it ends with its connection
-	token   string      // of a new session, for its welcome
-	address netip.Addr  // the zero Addr in process
-	timer   *time.Timer // of one who lingers
+	// Writing is for one goroutine at a time: a round, or the member's flush goroutine. Once the member has
+	// ended and everything is written, it is never over.
+	flushing duty
+
+	// welcomed says that the first welcome is in the box. Until then nothing leaves it: others may
+	// speak to a member that is on its way in, and the welcome comes first. Guarded by mu.
+	welcomed bool
+	away     bool // it is about to be told again what its session has kept for it; guarded by mu
+
+	// Guarded by server.mu.
+	role Role
+	base Role // the role without promotions and demotions
+
+	mu     sync.Mutex
+	reason atomic.Pointer[Error] // why it ended; nil while it has not. Set under mu
+	seats  []*seat               // where it reads
+	box    []op
+
+	boxSize  int64      // what is in the box, or being written from it
+	eased    *sync.Cond // the box has become smaller, or the member has ended; nil if nobody waits for that
+	expelled *telling   // what its rooms are told of its end; nil means a KindLeave
+	ended    latch      // opened by end
+	left     latch      // opened once no room has it any more
+	flushed  latch      // opened once the last flush is over
+
+	srv     *server
+	number  uint64
+	enc     Encoder
+	account string
+	joined  time.Duration // since the server began
+	session *session      // nil if it ends with its connection
 
 	moving sync.Mutex // held from end to end of joining or leaving a room: one at a time
 
 	// Guarded by server.mu.
 	nick  string
 	keys  []string // NickKeys(nick)
-	role  Role
-	base  Role    // the role without promotions and demotions
-	rooms []*seat // where it is
+	rooms []*seat  // where it is
 
 	mute atomic.Pointer[Ban]  // why it may not speak; may have expired
 	pace atomic.Pointer[pace] // nil as long as it has done nothing
+	wake chan struct{}        // in process: something may be new
+}
 
-	// Writing is for one goroutine at a time: a round, or the member's flush goroutine. Once the member has
-	// ended and everything is written, it is never over.
-	flushing duty
-	flushed  sync.WaitGroup // until the last flush is over
-	wake     chan struct{}  // in process: something may be new
-	ended    chan struct{}  // closed by end
-	left     chan struct{}  // closed once no room has it any more
+// parked reports whether it lingers: its connection is lost, and nobody reads what it receives.
+func (m *member) parked() bool { return m.conn == nil && m.session != nil }
 
-	mu      sync.Mutex
-	seats   []*seat // where it reads
-	box     []op
-	boxSize int64      // what is in the box, or being written from it
-	eased   *sync.Cond // the box has become smaller, or the member has ended; nil if nobody waits for that
-	spare   []op       // the flush goroutine's last box, emptied
-	reason  *Error     // why it ended; nil while it has not
-	away    bool       // it is about to be told again what its session has kept for it
+// A latch is opened once. It takes a word as long as nobody waits for that. It is guarded by member.mu.
+type latch chan struct{}
 
-	// welcomed says that the first welcome is in the box. Until then nothing leaves it: others may
-	// speak to a member that is on its way in, and the welcome comes first.
-	welcomed bool
+// opened is a latch that nobody has waited for.
+var opened = func() latch {
+	l := make(latch)
+	close(l)
+	return l
+}()
 
-	// expelled is what its rooms are told of its end; nil means a KindLeave.
-	expelled *telling
+func (l *latch) open() {
+	if *l == nil {
+		*l = opened
+		return
+	}
+	close(*l)
+}
+
+// opening returns what is closed once the latch is opened.
+func (m *member) opening(l *latch) <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if *l == nil {
+		*l = make(latch)
+	}
+	return *l
 }
 
 // An op is the next thing in a member's box: an event for it alone, or all that a seat had to
@@ -112,7 +138,7 @@ func (m *member) answer(e *Event) {
 
 // easeLocked waits while a lot waits for the member alone already. m.mu must be held.
 func (m *member) easeLocked() {
-	for m.reason == nil && m.boxSize > int64(m.srv.limits.Lag)/4 {
+	for m.over() == nil && m.boxSize > int64(m.srv.limits.Lag)/4 {
 		if m.eased == nil {
 			m.eased = sync.NewCond(&m.mu)
 		}
@@ -132,7 +158,7 @@ func (m *member) putLocked(e *Event) {
 	if m.session != nil {
 		e = m.session.number(e)
 	}
-	if m.reason != nil || m.parked || m.away && e.Private != 0 {
+	if m.over() != nil || m.parked() || m.away && e.Private != 0 {
 		return
 	}
 	m.markLocked()
@@ -155,7 +181,7 @@ func (m *member) markLocked() {
 // sit lets the member read from s, after welcome and what it is shown of the history.
 func (m *member) sit(s *seat, welcome *Event, history []Event) {
 	m.mu.Lock()
-	if m.reason == nil {
+	if m.over() == nil {
 		m.greetLocked(welcome)
 		for i := range history {
 			m.putLocked(&history[i])
@@ -183,7 +209,7 @@ func (m *member) greetLocked(welcome *Event) {
 // stand ends the member's reading from s with what s has now.
 func (m *member) stand(s *seat) {
 	m.mu.Lock()
-	if m.reason == nil {
+	if m.over() == nil {
 		m.markLocked()
 	}
 	m.seats = slices.DeleteFunc(m.seats, func(t *seat) bool { return t == s })
@@ -193,7 +219,7 @@ func (m *member) stand(s *seat) {
 // last lets the member read from s, where it no longer sits, up to the position upto.
 func (m *member) last(s *seat, upto int64) {
 	m.mu.Lock()
-	if m.reason == nil {
+	if m.over() == nil {
 		m.markLocked()
 		m.box = append(m.box, op{seat: s, upto: upto})
 	}
@@ -210,11 +236,11 @@ func (m *member) end(reason *Error) { m.expel(reason, nil) }
 // what ended the member.
 func (m *member) expel(reason *Error, t *telling) bool {
 	m.mu.Lock()
-	if m.reason != nil {
+	if !m.reason.CompareAndSwap(nil, reason) {
 		m.mu.Unlock()
 		return false
 	}
-	m.reason, m.expelled = reason, t
+	m.expelled = t
 	if !m.welcomed {
 		m.box = nil
 	}
@@ -227,8 +253,8 @@ func (m *member) expel(reason *Error, t *telling) bool {
 		m.unhookLocked()
 	}
 	m.easedLocked()
+	m.ended.open()
 	m.mu.Unlock()
-	close(m.ended)
 	go m.leave()
 	m.poke()
 	return true
@@ -251,16 +277,7 @@ func (m *member) unhookLocked() {
 }
 
 // over returns why the member ended, or nil.
-func (m *member) over() *Error {
-	select {
-	case <-m.ended:
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		return m.reason
-	default:
-		return nil
-	}
-}
+func (m *member) over() *Error { return m.reason.Load() }
 
 // leave takes the member out of its rooms and frees its nick. Whoever waits for the server to have
 // closed waits for this, from the moment the member joined.
@@ -272,7 +289,9 @@ func (m *member) leave() {
 	if !m.srv.linger(m, m.over()) {
 		m.srv.forget(m)
 	}
-	close(m.left)
+	m.mu.Lock()
+	m.left.open()
+	m.mu.Unlock()
 }
 
 // poke makes the member look at what is new; it never waits.
@@ -292,7 +311,7 @@ func (m *member) poke() {
 // bring writes what is new in the member's rooms, as far as the peer's system takes it at once. Where something else
 // is to be written first, or the peer takes less, the member's flush goroutine sees to it.
 func (m *member) bring() {
-	if m.conn == nil || m.conn.socket == nil {
+	if m.conn == nil || m.conn.raw == nil {
 		m.poke()
 		return
 	}
@@ -312,7 +331,7 @@ func (m *member) writeNow() bool {
 		tail int64
 	}
 	m.mu.Lock()
-	ready := m.welcomed && len(m.box) == 0 && m.reason == nil && len(m.seats) <= maxDirect
+	ready := m.welcomed && len(m.box) == 0 && m.over() == nil && len(m.seats) <= maxDirect
 	n := 0
 	if ready {
 		for _, s := range m.seats {
@@ -360,13 +379,15 @@ func (m *member) flush() {
 		err := m.drain()
 		if over := m.over(); err != nil || over != nil && m.idle() {
 			if err == nil {
-				<-m.left // who is told goodbye may come back at once, under the same nick
+				<-m.opening(&m.left) // who is told goodbye may come back at once, under the same nick
 				err = m.conn.write(m.encode(nil, &Event{Kind: KindBye, Time: now(), Err: over}))
 			} else {
 				m.end(writeError(err))
 			}
 			m.conn.hangUp(err)
-			m.flushed.Done()
+			m.mu.Lock()
+			m.flushed.open()
+			m.mu.Unlock()
 			return
 		}
 		if m.flushing.end() {
@@ -380,36 +401,28 @@ func (m *member) idle() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.box) > 0 {
-		return !m.welcomed && m.reason == nil
+		return !m.welcomed && m.over() == nil
 	}
-	if m.reason != nil {
+	if m.over() != nil {
 		return true
 	}
 	return !slices.ContainsFunc(m.seats, func(s *seat) bool { return s.tail() > s.marked })
 }
 
-// maxSpare is how many ops an idle member keeps space for.
-const maxSpare = 16
-
 // drain writes what the member has to receive now.
 func (m *member) drain() error {
 	m.mu.Lock()
-	if !m.welcomed && m.reason == nil {
+	if !m.welcomed && m.over() == nil {
 		m.mu.Unlock()
 		return nil
 	}
-	if m.reason == nil {
+	if m.over() == nil {
 		m.markLocked()
 	}
 	box, size := m.box, m.boxSize
-	m.box = m.spare[:0]
+	m.box = nil
 	m.mu.Unlock()
 	defer func() {
-		clear(box)
-		m.spare = box
-		if cap(box) > maxSpare {
-			m.spare = nil
-		}
 		m.mu.Lock()
 		m.boxSize -= size
 		m.easedLocked()
@@ -474,10 +487,10 @@ func (m *member) cut() bool {
 func (m *member) receive() (Event, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.welcomed && m.reason == nil {
+	if !m.welcomed && m.over() == nil {
 		return Event{}, false, nil
 	}
-	if m.reason == nil && len(m.box) == 0 {
+	if m.over() == nil && len(m.box) == 0 {
 		m.markLocked()
 	}
 	for len(m.box) > 0 {
@@ -494,8 +507,8 @@ func (m *member) receive() (Event, bool, error) {
 		}
 		m.popLocked()
 	}
-	if m.reason != nil {
-		return Event{}, false, m.reason
+	if over := m.over(); over != nil {
+		return Event{}, false, over
 	}
 	return Event{}, false, nil
 }
@@ -540,7 +553,7 @@ func (l local) Receive(ctx context.Context) (Event, error) {
 		}
 		select {
 		case <-l.m.wake:
-		case <-l.m.ended:
+		case <-l.m.opening(&l.m.ended):
 		case <-ctx.Done():
 			return Event{}, ctx.Err()
 		}
@@ -551,6 +564,6 @@ func (l local) Self() MemberInfo { return l.m.info() }
 
 func (l local) Close() error {
 	l.m.end(ErrClosed.(*Error))
-	<-l.m.left
+	<-l.m.opening(&l.m.left)
 	return nil
 }

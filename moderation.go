@@ -26,7 +26,7 @@ type actor struct {
 
 func (m *member) actor() actor {
 	info := m.info()
-	return actor{member: m, source: SourceMember, name: info.Nick, account: m.ident.Account, role: info.Role}
+	return actor{member: m, source: SourceMember, name: info.Nick, account: m.account, role: info.Role}
 }
 
 // from is how the actor is called in events: nothing for the program, as in a notice.
@@ -271,7 +271,7 @@ func (s *server) kick(_ context.Context, a actor, cmd Command) (Event, error) {
 func (s *server) expel(m *member, reason *Error, t *telling) bool {
 	for {
 		ended := m.expel(reason, t)
-		<-m.left
+		<-m.opening(&m.left)
 		heir := s.current(m)
 		if ended || heir == m {
 			return ended

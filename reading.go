@@ -114,8 +114,8 @@ func (c *Conn) fill() error {
 func (c *Conn) fillOnce() error {
 	if c.r == c.w {
 		c.release()
-		if c.socket != nil {
-			return c.socket.read()
+		if c.raw != nil {
+			return c.readRaw()
 		}
 	}
 	if c.r > 0 {
@@ -144,7 +144,7 @@ var linePool = sync.Pool{New: func() any { return new([]byte) }}
 
 // grow moves what is unread to a larger buffer. A pooled one holds the longest line.
 func (c *Conn) grow() {
-	if c.buf == nil && c.socket == nil {
+	if c.buf == nil && c.raw == nil {
 		c.buf = make([]byte, idleBytes)
 		return
 	}
@@ -211,21 +211,21 @@ func (c *Conn) deadline() {
 			by = due
 		}
 		c.setReadDeadline(by)
-	case !m.pings && c.timed:
+	case !c.pings && c.timed:
 		c.setReadDeadline(time.Time{})
-	case m.pings && c.pinged:
+	case c.pings && c.pinged:
 		c.setReadDeadline(time.Now().Add(l.Pong))
-	case m.pings:
+	case c.pings:
 		c.setReadDeadline(time.Now().Add(l.Idle))
 	}
 }
 
 // due returns when a peer that has not joined is given up, whatever it sends until then.
 func (c *Conn) due() time.Time {
-	if c.first.IsZero() {
-		return c.latest
+	if c.greeting.first.IsZero() {
+		return c.greeting.latest
 	}
-	return c.first
+	return c.greeting.first
 }
 
 // setReadDeadline sets the deadline of the next reads; one that outranks it stays.
@@ -253,13 +253,12 @@ var errContinues = errors.New("the conversation continues")
 // made small again.
 func (c *Conn) talk() {
 	for {
-		c.await()
-		if err := c.answer(); err != nil {
+		if err := c.answer(c.await()); err != nil {
 			c.conclude(err)
 			return
 		}
 		c.deadline()
-		if c.socket != nil {
+		if c.raw != nil {
 			go c.talk()
 			return
 		}
@@ -267,18 +266,18 @@ func (c *Conn) talk() {
 }
 
 // await waits until there is something to read, or to be done about reading. It uses little stack.
-func (c *Conn) await() {
-	if c.r == c.w && c.err == nil {
-		c.got = c.fillOnce()
+func (c *Conn) await() error {
+	if c.r < c.w || c.err != nil {
+		return nil
 	}
+	return c.fillOnce()
 }
 
-// answer lets the front deal with what there is to read.
-func (c *Conn) answer() (err error) {
+// answer lets the front deal with what there is to read, or with what reading came to.
+func (c *Conn) answer(got error) (err error) {
 	defer c.srv.recovered("front "+c.front.Name(), &err)
-	if err := c.got; err != nil {
-		c.got = nil
-		if c.err = c.readError(err); c.err == nil {
+	if got != nil {
+		if c.err = c.readError(got); c.err == nil {
 			return nil // a ping is out
 		}
 	} else {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -17,7 +18,11 @@ type session struct {
 	attempt uint64            // the highest to continue it; guarded by server.mu
 	results results
 
-	nicks []string // folded, the latest last; guarded by server.mu
+	// Guarded by server.mu.
+	nicks []string    // folded, the latest last
+	token string      // for the first welcome, and empty after it
+	addr  netip.Addr  // where a member who lingers was
+	timer *time.Timer // that ends one who lingers
 
 	mu      sync.Mutex
 	private uint64  // events for the member alone, ever
@@ -31,10 +36,10 @@ const (
 	maxKeptBytes = 64 << 10
 )
 
-// newSession returns a session of somebody who asked to be called asked and is called nick, and its token.
-func newSession(asked, nick string) (*session, string) {
+// newSession returns a session of somebody who asked to be called asked and is called nick.
+func newSession(asked, nick string) *session {
 	token := newToken()
-	return &session{id: sha256.Sum256([]byte(token)), asked: fold(asked), nicks: []string{fold(nick)}}, token
+	return &session{id: sha256.Sum256([]byte(token)), token: token, asked: fold(asked), nicks: []string{fold(nick)}}
 }
 
 // named notes that the member is called nick now. server.mu must be held.
@@ -154,7 +159,7 @@ func (m *member) once(ctx context.Context, cmd Command) (Event, error) {
 		}
 		select {
 		case <-res.done:
-		case <-m.ended:
+		case <-m.opening(&m.ended):
 			return Event{}, m.over()
 		case <-ctx.Done():
 			return Event{}, ctx.Err()
@@ -233,7 +238,7 @@ func (e *Error) lost() bool {
 // linger puts a member without a connection in m's place, whose connection is gone: others see
 // nothing of it until it comes back, or does not in time. False means that m leaves.
 func (s *server) linger(m *member, reason *Error) bool {
-	if m.session == nil || m.parked || !reason.lost() {
+	if m.session == nil || m.parked() || !reason.lost() {
 		return false
 	}
 	s.mu.Lock()
@@ -241,15 +246,15 @@ func (s *server) linger(m *member, reason *Error) bool {
 	if _, here := s.members[m]; s.closed || !here {
 		return false
 	}
-	l := s.newMember(m.ident)
-	l.parked = true
+	l := s.newMember(Identity{Account: m.account})
 	s.succeedLocked(m, l, func(r *room, old *seat) *seat {
 		r.unlist(old)
 		r.leaveStreamLocked(old)
 		return &seat{room: r, member: l, joined: old.joined, nick: old.nick, role: old.role, spoke: old.spoke}
 	})
 	s.running.Add(1)
-	l.timer = time.AfterFunc(s.limits.Linger, func() { l.end(reason) })
+	l.session.addr = m.conn.addr()
+	l.session.timer = time.AfterFunc(s.limits.Linger, func() { l.end(reason) })
 	return true
 }
 
@@ -280,7 +285,7 @@ func (s *server) post(m *member, e *Event) {
 
 // succeedLocked puts heir in old's place everywhere; seat makes its seats. s.mu must be held.
 func (s *server) succeedLocked(old, heir *member, seat func(*room, *seat) *seat) {
-	heir.number, heir.joined, heir.session, heir.address = old.number, old.joined, old.session, old.address
+	heir.number, heir.joined, heir.session = old.number, old.joined, old.session
 	heir.nick, heir.keys, heir.role, heir.base = old.nick, old.keys, old.role, old.base
 	heir.pace.Store(old.pace.Load())
 	heir.mute.Store(old.mute.Load())
@@ -317,33 +322,33 @@ func (s *server) resume(ctx context.Context, c *Conn, req JoinRequest) (*member,
 			return nil, Event{}, nil
 		case late:
 			return nil, Event{}, errReplaced
-		case !old.parked:
+		case !old.parked():
 			old.end(errReplaced)
 			select {
-			case <-old.left:
+			case <-old.opening(&old.left):
 			case <-ctx.Done():
 				return nil, Event{}, ctx.Err()
 			}
 			continue
 		}
-		m := s.newMember(old.ident)
-		m.conn, m.enc, m.pings = c, req.Encoder, req.Pings
-		m.judged = s.bansGiven.Load()
+		m := s.newMember(Identity{Account: old.account})
+		m.conn, m.enc, c.pings = c, req.Encoder, req.Pings
+		judged := s.bansGiven.Load()
 		s.mu.Lock()
-		sub := Subject{Nick: old.nick, Keys: old.keys, Account: old.ident.Account, Addr: c.addr()}
+		sub := Subject{Nick: old.nick, Keys: old.keys, Account: old.account, Addr: c.addr()}
 		s.mu.Unlock()
 		mute, err := s.door(ctx, sub)
 		if err != nil {
 			return nil, Event{}, err
 		}
-		seats, welcomes, err := s.takeOver(old, m, mute, req)
+		seats, welcomes, err := s.takeOver(old, m, mute, judged, req)
 		switch err {
 		case nil:
 			s.log.Info("member resumed", m.attrs()...)
 			return m, m.welcomeBack(seats, welcomes, req), nil
 		case errBansGiven:
 		case errEnding:
-			<-old.left
+			<-old.opening(&old.left)
 		default:
 			return nil, Event{}, err
 		}
@@ -367,41 +372,39 @@ var errReplaced = &Error{Code: CodeReplaced, Text: "this session goes on over an
 
 // takeOver puts m, who has a connection, in the place of the lingering old, and returns its seats and
 // the welcomes to them. errBansGiven means to try again.
-func (s *server) takeOver(old, m *member, mute *Ban, req JoinRequest) (seats []*seat, welcomes []Event, err error) {
+func (s *server) takeOver(old, m *member, mute *Ban, judged uint64, req JoinRequest) (seats []*seat, welcomes []Event, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.openLocked(m); err != nil {
 		return nil, nil, err
 	}
-	if _, here := s.members[old]; !here || m.judged != s.bansGiven.Load() {
+	if _, here := s.members[old]; !here || judged != s.bansGiven.Load() {
 		return nil, nil, errBansGiven
 	}
 	old.mu.Lock()
-	over := old.reason != nil
-	if !over {
-		old.reason = errReplaced
-		close(old.ended)
+	taken := old.reason.CompareAndSwap(nil, errReplaced)
+	if taken {
+		old.ended.open()
+		old.left.open()
 	}
 	old.mu.Unlock()
-	if over {
+	if !taken {
 		return nil, nil, errEnding
 	}
-	old.timer.Stop()
-	close(old.left)
+	old.session.timer.Stop()
 	m.away = true
 	s.succeedLocked(old, m, func(r *room, was *seat) *seat {
 		seen := sights(req.Seen).in(r)
 		is := r.newSeatLocked(m, seen)
-		is.joined, is.nick, is.role, is.spoke, is.back = was.joined, was.nick, was.role, was.spoke, seen != nil
+		is.joined, is.nick, is.role, is.spoke = was.joined, was.nick, was.role, was.spoke
 		return is
 	})
-	m.address = m.conn.addr()
 	m.mute.Store(mute)
 	for _, seat := range m.rooms {
 		seat.room.mu.Lock()
 		e := s.welcomeLocked(m, seat, "")
 		seat.room.mu.Unlock()
-		e.Welcome.Resumed = seat.back
+		e.Welcome.Resumed = seat.start.back
 		welcomes = append(welcomes, e)
 	}
 	return slices.Clone(m.rooms), welcomes, nil

@@ -11,14 +11,10 @@ import (
 )
 
 func (s *server) newMember(id Identity) *member {
-	m := &member{
-		srv: s, number: s.numbers.Add(1), ident: id, joined: time.Now(),
+	return &member{
+		srv: s, number: s.numbers.Add(1), account: id.Account, joined: time.Since(s.began),
 		role: id.Role, base: id.Role, nick: id.Nick, keys: NickKeys(id.Nick),
-		ended: make(chan struct{}),
-		left:  make(chan struct{}),
 	}
-	m.flushed.Add(1)
-	return m
 }
 
 // admit lets m in: it reserves the nick, looks at the bans, and only then announces it. A ban given
@@ -28,12 +24,12 @@ func (s *server) admit(ctx context.Context, m *member, room, id string, seen sig
 		return Event{}, err
 	}
 	for looks := 1; ; looks++ {
-		m.judged = s.bansGiven.Load()
+		judged := s.bansGiven.Load()
 		mute, err := s.door(ctx, m.subjectAs(m.nick, m.keys))
 		if err == nil {
 			m.mute.Store(mute)
 			var welcome Event
-			if welcome, err = s.joinRoom(m, room, id, true, seen); err == nil {
+			if welcome, err = s.joinRoom(m, room, id, seen, &judged); err == nil {
 				s.stats.joined.Add(1)
 				s.log.Info("member joined", m.attrs()...)
 				return welcome, nil
@@ -117,8 +113,8 @@ func (s *server) openLocked(m *member) error {
 // attrs returns what logs call the member.
 func (m *member) attrs() []any {
 	attrs := []any{"nick", m.nick, "member", m.number}
-	if m.ident.Account != "" {
-		attrs = append(attrs, "account", m.ident.Account)
+	if m.account != "" {
+		attrs = append(attrs, "account", m.account)
 	}
 	if addr := m.addr(); addr.IsValid() {
 		attrs = append(attrs, "addr", addr)
@@ -126,13 +122,21 @@ func (m *member) attrs() []any {
 	return attrs
 }
 
-// addr returns the member's address; the zero Addr in process or when the transport has none.
+// addr returns the member's address; the zero Addr in process or when the transport has none. server.mu must be held
+// for one who lingers.
 func (m *member) addr() netip.Addr {
-	return m.address
+	switch {
+	case m.conn != nil:
+		return m.conn.addr()
+	case m.session != nil:
+		return m.session.addr
+	}
+	return netip.Addr{}
 }
 
-// joinRoom seats m in a room, making the room if there is none.
-func (s *server) joinRoom(m *member, name, id string, first bool, seen sights) (Event, error) {
+// joinRoom seats m in a room, making the room if there is none. On the way in, judged is what bansGiven was when the
+// bans were looked at; nil for further rooms.
+func (s *server) joinRoom(m *member, name, id string, seen sights, judged *uint64) (Event, error) {
 	if name == "" {
 		name = s.home
 	}
@@ -144,14 +148,8 @@ func (s *server) joinRoom(m *member, name, id string, first bool, seen sights) (
 	defer m.moving.Unlock()
 	s.mu.Lock()
 	r, err := s.roomLocked(m, name)
-	if err == nil && first {
-		if err = s.openLocked(m); err == nil && m.judged != s.bansGiven.Load() {
-			err = errBansGiven
-		}
-		if err == nil {
-			s.running.Add(1)
-			s.members[m] = struct{}{}
-		}
+	if err == nil && judged != nil {
+		err = s.memberLocked(m, *judged)
 	}
 	if err != nil {
 		s.mu.Unlock()
@@ -162,18 +160,32 @@ func (s *server) joinRoom(m *member, name, id string, first bool, seen sights) (
 	e := s.welcomeLocked(m, seat, id)
 	r.mu.Unlock()
 	m.rooms = append(m.rooms, seat)
-	if first && m.session != nil {
+	token := ""
+	if judged != nil && m.session != nil {
 		s.sessions[m.session.id] = m
+		token, m.session.token = m.session.token, ""
 	}
 	s.mu.Unlock()
 
-	if first {
-		e.Welcome.MOTD, e.Welcome.Session = s.motd, m.token
-		m.token = ""
+	if judged != nil {
+		e.Welcome.MOTD, e.Welcome.Session = s.motd, token
 	}
 	r.deliver()
 	m.sit(seat, &e, seat.place())
 	return e, nil
+}
+
+// memberLocked makes m one of the members, unless bans were given since bansGiven was judged. s.mu must be held.
+func (s *server) memberLocked(m *member, judged uint64) error {
+	if err := s.openLocked(m); err != nil {
+		return err
+	}
+	if judged != s.bansGiven.Load() {
+		return errBansGiven
+	}
+	s.running.Add(1)
+	s.members[m] = struct{}{}
+	return nil
 }
 
 // welcomeLocked returns the event that welcomes m to a room. s.mu and the room's must be held.
@@ -182,7 +194,7 @@ func (s *server) welcomeLocked(m *member, seat *seat, id string) Event {
 	return Event{
 		Kind: KindWelcome, ID: id, Room: r.name, Nick: m.nick, Member: m.number, Time: now(),
 		Welcome: &Welcome{
-			Seq: seat.joined, History: int(seat.upto - seat.from), Epoch: r.epoch, Topic: r.topic, Role: seat.role,
+			Seq: seat.joined, History: int(seat.start.upto - seat.start.from), Epoch: r.epoch, Topic: r.topic, Role: seat.role,
 			Count: len(r.seats), Members: r.someLocked(seat),
 			Limits: s.limits.wire(seat.role),
 		},
@@ -259,7 +271,7 @@ func (s *server) dropLocked(r *room) {
 // forget takes a member that has ended out of everything.
 func (s *server) forget(m *member) {
 	m.mu.Lock()
-	reason, expelled := m.reason, m.expelled
+	reason, expelled := m.over(), m.expelled
 	m.mu.Unlock()
 	s.mu.Lock()
 	rooms, closed := m.rooms, s.closed
@@ -276,8 +288,8 @@ func (s *server) forget(m *member) {
 		})
 		s.dropLocked(seat.room)
 	}
-	if m.timer != nil {
-		m.timer.Stop()
+	if m.parked() {
+		m.session.timer.Stop()
 	}
 	if _, here := s.members[m]; here {
 		s.stats.count(s.stats.ended, reason.Code)
@@ -322,9 +334,9 @@ func (s *server) rename(ctx context.Context, m *member, nick, id string) (Event,
 		return Event{}, err // everybody reads a nick, and the mute may be on the old one alone
 	}
 	if m.conn != nil {
-		current := m.ident
+		current := s.identity(m)
 		ident, err := s.authenticate(ctx, AuthRequest{
-			Nick: nick, Account: m.ident.Account, Current: &current,
+			Nick: nick, Account: m.account, Current: &current,
 			Addr: m.conn.RemoteAddr(), TLS: m.conn.TLS(), Front: m.conn.front.Name(),
 		})
 		if err != nil {
@@ -345,6 +357,13 @@ func (s *server) rename(ctx context.Context, m *member, nick, id string) (Event,
 		}
 	}
 	return Event{}, ErrUnavailable
+}
+
+// identity returns who m is now.
+func (s *server) identity(m *member) Identity {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Identity{Nick: m.nick, Account: m.account, Role: m.base}
 }
 
 // renameTo is rename once it is known that m may have the nick.
@@ -425,5 +444,5 @@ func (m *member) info() MemberInfo {
 
 // infoLocked is info while server.mu is held.
 func (m *member) infoLocked() MemberInfo {
-	return MemberInfo{Nick: m.nick, Member: m.number, Role: m.role, Lingering: m.parked}
+	return MemberInfo{Nick: m.nick, Member: m.number, Role: m.role, Lingering: m.parked()}
 }

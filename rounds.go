@@ -190,7 +190,7 @@ const socketGrace = 20 * time.Millisecond
 // was not scheduled.
 func (s *seat) grace() time.Duration {
 	grace := s.room.srv.limits.Write / 10
-	if s.member.conn != nil && s.member.conn.socket != nil {
+	if s.member.conn != nil && s.member.conn.raw != nil {
 		grace = min(grace, socketGrace)
 	}
 	return grace
@@ -301,7 +301,7 @@ func (s *seat) wait(ctx context.Context) error {
 		select {
 		case <-calm:
 		case <-timer.C:
-		case <-s.member.ended:
+		case <-s.member.opening(&s.member.ended):
 			timer.Stop()
 			return ErrClosed
 		case <-ctx.Done():

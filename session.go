@@ -11,44 +11,59 @@ import (
 	"os"
 	"reflect"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
 // A Conn is one connection, in a Front's hands. Its reading methods, Write and Reply are for the
 // goroutine that runs Serve, the others may be called from any.
 type Conn struct {
-	srv    *server
-	conn   net.Conn
-	fronts []Front // that may be its
-	front  Front
-	remote net.Addr
-	first  time.Time // when somebody who has not tried to join is given up; owned by the reader
-	latest time.Time // when somebody who has not joined is given up
-	pass   pass
-	most   int     // bytes that are written at once; set before anything is
-	socket *socket // nil if the transport can only be written to by waiting
+	srv *server
+	raw syscall.RawConn // nil if the transport can only be written to by waiting
+
+	conn     net.Conn
+	front    Front
+	remote   net.Addr
+	greeting *greeting // nil after Join
+	pass     pass
 
 	member atomic.Pointer[member] // set by Join
-	tried  atomic.Bool            // what is refused next was counted by Send
 	stop   atomic.Pointer[Error]  // the server wants this connection ended
+	tried  atomic.Bool            // what is refused next was counted by Send
+
+	// Owned by the reader.
+	timed  bool // a read deadline is set
+	pings  bool // the peer answers pings
+	pinged bool // a ping is out, with nothing read since
+
+	encrypted bool // set before anything is written
 
 	// Deadlines that outrank those of single reads and writes, in Unix nanoseconds; zero means none.
 	readBy, writeBy atomic.Int64
 
-	// Owned by the reader. buf[r:w] is unread. With nothing unread a socket's reader holds no buffer.
-	buf    []byte
-	r, w   int
-	pooled *[]byte
-	timed  bool  // a read deadline is set
-	pinged bool  // a ping is out, with nothing read since
-	err    error // what ended reading
+	// Owned by the reader. buf[r:w] is unread. With nothing unread a reader with raw holds no buffer.
+	buf     []byte
+	r, w    int
+	pooled  *[]byte
+	err     error                 // what ended reading
+	tryRead func(fd uintptr) bool // nil without raw
+	readErr error                 // what came of tryRead
+	next    func() error          // goes on with a conversation; see Continue
 
-	// Of a conversation that Continue goes on with.
-	next func() error
-	got  error // what came of await
+	outcome *outcome // nil unless ServeConn waits for it
+}
 
-	gone   chan struct{} // closed when it is over; nil unless ServeConn waits for it
-	result error         // what ServeConn returns; set before
+// A greeting is what counts for a connection until its peer has joined. It is owned by the reader.
+type greeting struct {
+	fronts []Front   // that may be its
+	first  time.Time // when somebody who has not tried to join is given up
+	latest time.Time // when somebody who has not joined is given up
+}
+
+// An outcome is what ServeConn returns, and when.
+type outcome struct {
+	known chan struct{} // closed once err is set
+	err   error
 }
 
 // farewellTime is how long a peer that is told to go has for closing its side.
@@ -93,11 +108,8 @@ const recordBytes = 16 << 10
 
 // write writes all of p, as long as the peer takes some of it in every Limits.Write.
 func (c *Conn) write(p []byte) error {
-	if len(p) > 0 && c.socket != nil {
-		if p = p[c.writeNow(p):]; len(p) == 0 {
-			return nil
-		}
-		defer c.unhurry()
+	if len(p) > 0 && c.raw != nil {
+		p = p[c.writeNow(p):]
 	}
 	for len(p) > 0 {
 		c.conn.SetWriteDeadline(time.Now().Add(c.srv.limits.Write))
@@ -105,7 +117,11 @@ func (c *Conn) write(p []byte) error {
 		if by != 0 {
 			c.conn.SetWriteDeadline(time.Unix(0, by))
 		}
-		n, err := c.conn.Write(p[:min(len(p), c.most)])
+		part := p
+		if c.encrypted {
+			part = p[:min(len(p), recordBytes)]
+		}
+		n, err := c.conn.Write(part)
 		p = p[n:]
 		c.srv.stats.written(n)
 		if err != nil && (n == 0 || by != 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
@@ -113,22 +129,6 @@ func (c *Conn) write(p []byte) error {
 		}
 	}
 	return nil
-}
-
-// writeNow writes as much of p as the peer's system takes at once. What is wrong with the connection
-// shows in write.
-func (c *Conn) writeNow(p []byte) int {
-	n := c.socket.write(p)
-	c.srv.stats.written(n)
-	return n
-}
-
-// unhurry takes the deadline of a write that is over away, which would hold for writeNow too.
-func (c *Conn) unhurry() {
-	c.conn.SetWriteDeadline(time.Time{})
-	if by := c.writeBy.Load(); by != 0 {
-		c.conn.SetWriteDeadline(time.Unix(0, by))
-	}
 }
 
 func writeError(err error) *Error {
@@ -201,7 +201,7 @@ func (c *Conn) join(ctx context.Context, req JoinRequest) (Event, error) {
 	if c.member.Load() != nil {
 		return Event{}, &Error{Code: CodeBadRequest, Text: "already joined"}
 	}
-	c.first = time.Time{}
+	c.greeting.first = time.Time{}
 	if err := cleanID(req.ID); err != nil {
 		return Event{}, err
 	}
@@ -228,9 +228,9 @@ func (c *Conn) join(ctx context.Context, req JoinRequest) (Event, error) {
 		return Event{}, err
 	}
 	m := c.srv.newMember(ident)
-	m.conn, m.enc, m.pings, m.address = c, req.Encoder, req.Pings, c.addr()
+	m.conn, m.enc, c.pings = c, req.Encoder, req.Pings
 	if req.Resume && c.srv.limits.Linger > 0 {
-		m.session, m.token = newSession(req.Nick, ident.Nick)
+		m.session = newSession(req.Nick, ident.Nick)
 	}
 	e, err := c.srv.admit(ctx, m, req.Room, req.ID, req.Seen)
 	if err != nil {
@@ -245,6 +245,7 @@ func (c *Conn) join(ctx context.Context, req JoinRequest) (Event, error) {
 
 // joined makes m the connection's member.
 func (c *Conn) joined(m *member) {
+	c.greeting = nil
 	c.member.Store(m)
 	c.srv.gate.joined(c)
 	if stop := c.stop.Load(); stop != nil {
@@ -300,16 +301,16 @@ func (c *Conn) run(ctx context.Context) {
 		err = c.srv.admitted(ctx, c)
 	}
 	if err == nil {
-		c.openSocket()
+		c.openRaw()
 		watchPeer(c.conn)
-		err = c.serve(ctx, c.fronts)
+		err = c.serve(ctx, c.greeting.fronts)
 	}
 	if err != errContinues {
 		c.conclude(err)
 		return
 	}
 	c.deadline()
-	if c.socket == nil {
+	if c.raw == nil {
 		c.talk()
 		return
 	}
@@ -329,13 +330,13 @@ func (c *Conn) conclude(err error) {
 	if errors.Is(err, ErrClosed) || errors.Is(err, io.EOF) {
 		err = nil
 	}
-	if err != nil && c.gone == nil {
+	if err != nil && c.outcome == nil {
 		s.log.Debug("connection ended", "addr", c.remote, "err", err)
 	}
 	s.running.Done()
-	if c.gone != nil {
-		c.result = err
-		close(c.gone)
+	if c.outcome != nil {
+		c.outcome.err = err
+		close(c.outcome.known)
 	}
 }
 
@@ -362,8 +363,8 @@ func (c *Conn) handshakeTLS(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	c.most = recordBytes
-	ctx, cancel := context.WithDeadline(ctx, c.first)
+	c.encrypted = true
+	ctx, cancel := context.WithDeadline(ctx, c.greeting.first)
 	defer cancel()
 	return t.HandshakeContext(ctx)
 }
@@ -451,8 +452,8 @@ func (c *Conn) finish(err error) {
 		err = ErrClosed
 	}
 	m.end(public(err))
-	m.flushed.Wait()
-	<-m.left
+	<-m.opening(&m.flushed)
+	<-m.opening(&m.left)
 	// The peer has been told to go. Reading on until it does keeps its system from throwing away
 	// what it has not read yet.
 	_, _ = io.Copy(io.Discard, c.conn)

@@ -3,41 +3,37 @@ package chatroom
 import (
 	"io"
 	"net"
+	"sync"
 	"syscall"
 )
 
-// A socket writes to a connection without waiting, and waits for something to read without holding a
-// buffer. There is one read and one write at a time.
-type socket struct {
-	raw syscall.RawConn
-
-	tryWrite func(fd uintptr) bool
-	p        []byte // of the write under way
-	n        int
-
-	tryRead func(fd uintptr) bool
-	err     error // of the read under way
-}
-
-// openSocket finds out whether the connection can be used that way. One from a proxy can be once its header is read.
-func (c *Conn) openSocket() {
+// openRaw finds out whether the connection can be written to without waiting, and waited for without a buffer to read
+// into. One from a proxy can be once its header is read.
+func (c *Conn) openRaw() {
 	relayed, ok := c.conn.(*proxyConn)
 	if !ok {
-		c.socket = newSocket(c, c.conn)
+		c.raw = rawConn(c.conn)
+	} else if c.raw = rawConn(relayed.Conn); c.raw != nil {
+		if late := relayed.late(); len(late) > 0 {
+			c.grow()
+			c.w = copy(c.buf, late)
+		}
+	}
+	if c.raw == nil {
 		return
 	}
-	if c.socket = newSocket(c, relayed.Conn); c.socket == nil {
-		return
-	}
-	if late := relayed.late(); len(late) > 0 {
+	c.tryRead = func(fd uintptr) (done bool) {
 		c.grow()
-		c.w = copy(c.buf, late)
+		if c.w, c.readErr, done = readNow(fd, c.buf); !done {
+			c.release()
+		}
+		return done
 	}
 }
 
-// newSocket returns nil if conn, which c's peer is on, is a transport that cannot be used that way. Only the types of package
-// net can: what embeds one may do more in its Read and Write.
-func newSocket(c *Conn, conn net.Conn) *socket {
+// rawConn returns nil if conn is a transport that cannot be used that way. Only the types of package net can: what embeds
+// one may do more in its Read and Write.
+func rawConn(conn net.Conn) syscall.RawConn {
 	var sys syscall.Conn
 	switch conn := conn.(type) {
 	case *net.TCPConn:
@@ -52,35 +48,41 @@ func newSocket(c *Conn, conn net.Conn) *socket {
 	if err != nil {
 		return nil
 	}
-	s := &socket{raw: raw}
-	s.tryWrite = func(fd uintptr) bool {
-		s.n = writeNow(fd, s.p)
-		return true // whatever came of it: there is no waiting
-	}
-	s.tryRead = func(fd uintptr) (done bool) {
-		c.grow()
-		if c.w, s.err, done = readNow(fd, c.buf); !done {
-			c.release()
-		}
-		return done
-	}
-	return s
+	return raw
 }
 
-// write writes as much of p as the system takes at once, and returns how much that was.
-func (s *socket) write(p []byte) int {
-	s.p, s.n = p, 0
-	_ = s.raw.Write(s.tryWrite) // once the connection is closed nothing is written
-	s.p = nil
-	return s.n
-}
-
-// read waits for something to read and reads it into the connection's buffer, of which nothing may be unread.
-func (s *socket) read() error {
-	if err := s.raw.Read(s.tryRead); err != nil {
+// readRaw waits for something to read and reads it into a buffer, where nothing may be unread.
+func (c *Conn) readRaw() error {
+	if err := c.raw.Read(c.tryRead); err != nil {
 		return err
 	}
-	return s.err
+	return c.readErr
+}
+
+// A writing is one write that does not wait.
+type writing struct {
+	p   []byte
+	n   int
+	try func(fd uintptr)
+}
+
+var writings = sync.Pool{New: func() any {
+	w := new(writing)
+	w.try = func(fd uintptr) { w.n = writeNow(fd, w.p) }
+	return w
+}}
+
+// writeNow writes as much of p as the peer's system takes at once. What is wrong with the connection shows in write. It
+// needs raw, and only one goroutine may write at a time.
+func (c *Conn) writeNow(p []byte) int {
+	w := writings.Get().(*writing)
+	w.p, w.n = p, 0
+	_ = c.raw.Control(w.try) // once the connection is closed nothing is written
+	n := w.n
+	w.p = nil
+	writings.Put(w)
+	c.srv.stats.written(n)
+	return n
 }
 
 // atEnd returns what reading n bytes without an error means.

@@ -71,7 +71,13 @@ func (s *server) authenticate(ctx context.Context, req AuthRequest) (Identity, e
 	if !s.plaintext && secretExposed(req) {
 		return Identity{}, errNoTLS
 	}
-	id, err := ask(ctx, s, "authenticator", func(ctx context.Context) (Identity, error) { return s.auth.Authenticate(ctx, req) })
+	var id Identity
+	var err error
+	if door, open := s.auth.(openDoor); open { // which cannot hang, and keeps nobody waiting
+		id, err = door.Authenticate(ctx, req)
+	} else {
+		id, err = ask(ctx, s, "authenticator", func(ctx context.Context) (Identity, error) { return s.auth.Authenticate(ctx, req) })
+	}
 	if err == nil {
 		id.Nick, err = ValidNick(id.Nick)
 	}

@@ -452,7 +452,7 @@ func (r *room) someLocked(s *seat) []MemberInfo {
 	if len(r.seats) <= r.srv.limits.WelcomeMembers {
 		return byNick(r.membersLocked())
 	}
-	some := []MemberInfo{s.info()}
+	some := append(make([]MemberInfo, 0, crowdNames), s.info())
 	for _, other := range r.seats {
 		if len(some) == crowdNames {
 			break

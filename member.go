@@ -409,6 +409,12 @@ func (m *member) idle() bool {
 	return !slices.ContainsFunc(m.seats, func(s *seat) bool { return s.tail() > s.marked })
 }
 
+// scratch is for what is encoded for one member alone.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxScratch is how large a buffer is kept in scratch.
+const maxScratch = 64 << 10
+
 // drain writes what the member has to receive now.
 func (m *member) drain() error {
 	m.mu.Lock()
@@ -429,7 +435,14 @@ func (m *member) drain() error {
 		m.mu.Unlock()
 	}()
 
-	var private []byte
+	buf := scratch.Get().(*[]byte)
+	private := (*buf)[:0]
+	defer func() {
+		if cap(private) <= maxScratch {
+			*buf = private
+		}
+		scratch.Put(buf)
+	}()
 	for _, o := range box {
 		if o.event != nil {
 			private = m.encode(private, o.event)

@@ -344,7 +344,7 @@ func (s *server) resume(ctx context.Context, c *Conn, req JoinRequest) (*member,
 		seats, welcomes, err := s.takeOver(old, m, mute, judged, req)
 		switch err {
 		case nil:
-			s.log.Info("member resumed", m.attrs()...)
+			s.note("member resumed", m)
 			return m, m.welcomeBack(seats, welcomes, req), nil
 		case errBansGiven:
 		case errEnding:

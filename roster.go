@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
@@ -31,7 +32,7 @@ func (s *server) admit(ctx context.Context, m *member, room, id string, seen sig
 			var welcome Event
 			if welcome, err = s.joinRoom(m, room, id, seen, &judged); err == nil {
 				s.stats.joined.Add(1)
-				s.log.Info("member joined", m.attrs()...)
+				s.note("member joined", m)
 				return welcome, nil
 			}
 		}
@@ -108,6 +109,13 @@ func (s *server) openLocked(m *member) error {
 		return ErrServerClosed
 	}
 	return ErrShutdown
+}
+
+// note logs what m has done.
+func (s *server) note(what string, m *member) {
+	if s.log.Enabled(s.base, slog.LevelInfo) {
+		s.log.Info(what, m.attrs()...)
+	}
 }
 
 // attrs returns what logs call the member.

@@ -164,8 +164,25 @@ func (t *trial) watch(m *measured, f func() error) error {
 	return nil
 }
 
+// visitors are how many come and go before memory is measured, so that what a server touches once does not count as theirs.
+const visitors = 64
+
+// visit lets members come and go.
+func (t *trial) visit() error {
+	g, err := newGenerator(t.ctx, t.kind, t.server.addr)
+	if err != nil {
+		return err
+	}
+	err = g.join(visitors)
+	g.close()
+	return errors.Join(err, t.gen.run(time.Second)) // in which the server sees them off
+}
+
 // idle measures what members cost who do nothing.
 func (t *trial) idle() (m measured, err error) {
+	if err := t.visit(); err != nil {
+		return m, err
+	}
 	before, err := t.ask(request{Settle: true})
 	if err != nil {
 		return m, err

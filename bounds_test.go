@@ -111,7 +111,8 @@ func TestThreat42Leaks(t *testing.T) {
 	for i := range atOnce {
 		visit(i)
 	}
-	goroutines, files := settled(t, srv)
+	settled(t, srv, runtime.NumGoroutine())
+	goroutines, files := runtime.NumGoroutine(), openFiles(t)
 	all := times("JOINS", 2000)
 	for first := 0; first < all; first += atOnce {
 		var visiting sync.WaitGroup
@@ -120,31 +121,31 @@ func TestThreat42Leaks(t *testing.T) {
 		}
 		visiting.Wait()
 	}
-	nowGoroutines, nowFiles := settled(t, srv)
-	if nowGoroutines > goroutines || nowFiles > files {
-		t.Errorf("%d goroutines and %d files have become %d and %d", goroutines, files, nowGoroutines, nowFiles)
+	settled(t, srv, goroutines)
+	if now := openFiles(t); now > files {
+		t.Errorf("%d files have become %d", files, now)
 	}
 	if got := srv.Stats().Joined; got != uint64(all+atOnce) {
 		t.Errorf("%d have joined", got)
 	}
 }
 
-// settled waits until nobody is connected, and returns how many goroutines and open files there are; no
-// files where the system does not tell.
-func settled(t *testing.T, srv chatroom.Server) (goroutines, files int) {
+// settled waits until nobody is connected, and there are no more goroutines than that.
+func settled(t *testing.T, srv chatroom.Server, goroutines int) {
 	t.Helper()
-	least := 1 << 30
-	for late := time.Now().Add(20 * time.Second); srv.Stats().Conns > 0 || runtime.NumGoroutine() > least; runtime.Gosched() {
+	for late := time.Now().Add(20 * time.Second); srv.Stats().Conns > 0 || runtime.NumGoroutine() > goroutines; runtime.Gosched() {
 		if time.Now().After(late) {
-			t.Fatalf("%+v", srv.Stats())
-		}
-		if srv.Stats().Conns == 0 {
-			least = runtime.NumGoroutine()
+			t.Fatalf("%d goroutines have become %d; %+v", goroutines, runtime.NumGoroutine(), srv.Stats())
 		}
 	}
+}
+
+// openFiles returns how many files are open; none where the system does not tell.
+func openFiles(t *testing.T) int {
+	t.Helper()
 	fds, err := os.ReadDir("/proc/self/fd")
-	if errors.Is(err, os.ErrNotExist) {
-		return runtime.NumGoroutine(), 0
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
 	}
-	return runtime.NumGoroutine(), len(fds)
+	return len(fds)
 }

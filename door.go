@@ -78,7 +78,7 @@ func (s *server) authenticate(ctx context.Context, req AuthRequest) (Identity, e
 	} else {
 		id, err = ask(ctx, s, "authenticator", func(ctx context.Context) (Identity, error) { return s.auth.Authenticate(ctx, req) })
 	}
-	if err == nil {
+	if err == nil && id.Nick != req.Nick { // which was looked at
 		id.Nick, err = ValidNick(id.Nick)
 	}
 	if err == nil && !id.mayBeCalled(s.masks) {

@@ -147,10 +147,11 @@ func (m *member) addr() netip.Addr {
 func (s *server) joinRoom(m *member, name, id string, seen sights, judged *uint64) (Event, error) {
 	if name == "" {
 		name = s.home
-	}
-	name, err := validRoom(name)
-	if err != nil {
-		return Event{}, err
+	} else {
+		var err error
+		if name, err = validRoom(name); err != nil {
+			return Event{}, err
+		}
 	}
 	m.moving.Lock()
 	defer m.moving.Unlock()

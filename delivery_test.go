@@ -701,6 +701,47 @@ func TestABurstWaitsForWhoHasFallenBehind(t *testing.T) {
 	})
 }
 
+// TestStuckReadersDelayOthersOnce has members stop reading one after the other, while another says more than they may lag.
+func TestStuckReadersDelayOthersOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t, brisk(chatroom.Limits{Lag: 256 << 10, Write: 5 * time.Second}))
+		enter := func(nick string) chatroom.Client {
+			c, err := srv.Join(t.Context(), chatroom.Identity{Nick: nick})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		receive := func(c chatroom.Client) {
+			for err := error(nil); err == nil; {
+				_, err = c.Receive(t.Context())
+			}
+		}
+		const stuck = 8
+		for i := range 2 * stuck {
+			go receive(enter(fmt.Sprint("m", i)))
+		}
+		ann := enter("ann")
+		go receive(ann)
+		began := time.Now()
+		for i := range 100 {
+			if i < stuck {
+				enter(fmt.Sprint("stuck", i))
+			}
+			if _, err := ann.Send(t.Context(), chatroom.Say("", strings.Repeat("x", 4000))); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if took := time.Since(began); took != 500*time.Millisecond {
+			t.Errorf("it took %v; want a tenth of Limits.Write", took)
+		}
+		if n := srv.Stats().Ended[chatroom.CodeTooSlow]; n != stuck {
+			t.Errorf("%d of %d were cut off", n, stuck)
+		}
+	})
+}
+
 // TestClosingWhileMembersComeAndGo closes a server that bots join and leave at that moment: none is
 // left in it.
 func TestClosingWhileMembersComeAndGo(t *testing.T) {

@@ -170,8 +170,8 @@ func (s *seat) deliver(limit int64) (lag int64) {
 	}
 	if lag > limit/4 && !s.behind.Load() {
 		s.took.Store(time.Now().UnixNano())
+		s.room.indulge(s)
 		if s.behind.CompareAndSwap(false, true) {
-			s.room.grace.Store(time.Now().Add(s.grace()).UnixNano())
 			s.room.behind.Add(1)
 			if s.gone.Load() { // the round had it on its list still
 				s.caughtUp()
@@ -185,6 +185,17 @@ func (s *seat) deliver(limit int64) (lag int64) {
 // socketGrace is how long speakers wait for a member whose system has taken so much already that it takes
 // no more, and whose program reads none of it.
 const socketGrace = 20 * time.Millisecond
+
+// indulge lets speakers wait for a seat that falls behind. Where the last one for which they waited has not caught up, it
+// may be that many are stuck: then they wait a tenth of the time at most, however many fall behind.
+func (r *room) indulge(s *seat) {
+	now, grace := time.Now(), s.grace()
+	if r.indulged.Load() != 0 && now.Sub(time.Unix(0, r.grace.Load())) < 9*grace {
+		return
+	}
+	r.indulged.Store(s.member.number)
+	r.grace.Store(now.Add(grace).UnixNano())
+}
 
 // grace returns how long speakers wait for the seat when it falls behind. Without a socket it may be that a goroutine
 // was not scheduled.
@@ -226,6 +237,7 @@ func (s *seat) read(pos int64) {
 	}
 	s.took.Store(time.Now().UnixNano())
 	if s.lag() < int64(s.room.srv.limits.Lag)/8 {
+		s.room.indulged.CompareAndSwap(s.member.number, 0)
 		s.caughtUp()
 	}
 }
@@ -275,8 +287,8 @@ func (s *seat) hurried(most time.Duration) time.Duration {
 
 // wait holds a speaker back while others catch up, so that a burst slows those who make it and
 // cuts off nobody who reads. For a room that lags as a whole that is Limits.Write at most: by then
-// a peer that takes nothing is cut off. For a few who lag it is their grace each time one falls
-// behind.
+// a peer that takes nothing is cut off. For a few who lag it is a grace each time one falls
+// behind, as long as they catch up.
 func (s *seat) wait(ctx context.Context) error {
 	r := s.room
 	if s.hurried(r.srv.limits.Write) <= 0 {

@@ -169,7 +169,7 @@ func (s *server) ban(ctx context.Context, a actor, cmd Command) (Event, error) {
 		Until: act.Until, Bans: st.bans, Hit: hit,
 	}
 	s.audit(a, rec, func(ctx context.Context, a actor, undo *Act) error {
-		return s.lift(ctx, a, st.bans, a.telling(Command{}, KindUnmute, "", undo))
+		return s.lift(ctx, a, rec.Bans, a.telling(Command{}, KindUnmute, "", undo))
 	})
 	done := t.finish()
 	for _, note := range st.notes {

@@ -51,6 +51,62 @@ func TestThreat40HistoryIsBounded(t *testing.T) {
 	})
 }
 
+// What was done is remembered for longer than what was said.
+func TestThreat40ActsKeepNothingThatWasSaid(t *testing.T) {
+	const turns = 24
+	text := strings.Repeat("x", 4000)
+	for name, turn := range map[string]func(t *testing.T, srv chatroom.Server, i int){
+		"somebody who was muted": func(t *testing.T, srv chatroom.Server, i int) {
+			bob := call(t, srv)
+			bob.send(`{"type":"join","nick":"bob"}`)
+			asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbMute, Nick: "bob", For: time.Second})
+			bob.send(`{"type":"quit"}`)
+		},
+		"somebody who was promoted": func(t *testing.T, srv chatroom.Server, i int) {
+			bob := call(t, srv)
+			bob.send(`{"type":"join","nick":"bob"}`)
+			asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbPromote, Nick: "bob"})
+			bob.send(`{"type":"quit"}`)
+		},
+		"a room that had a topic": func(t *testing.T, srv chatroom.Server, i int) {
+			room := fmt.Sprint("room", i)
+			bob := joinAs(t, srv, "bob", room)
+			for n := range 1 << 20 / len(text) {
+				mustSend(t, bob, chatroom.Say(room, fmt.Sprint(n, text)))
+				unread(t, bob)
+			}
+			mustSend(t, bob, chatroom.Topic(room, "gone"))
+			bob.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := hostBubble(t, chatroom.WithLimits(chatroom.Limits{Linger: -1}))
+				ann, cat := call(t, srv), joinAs(t, srv, "cat")
+				ann.send(`{"type":"join","nick":"ann"}`)
+				round := func(i int) {
+					turn(t, srv, i)
+					for range 1 << 20 / len(text) {
+						mustSend(t, cat, chatroom.Say("", text))
+						unread(t, cat)
+						ann.hear()
+					}
+				}
+				for i := range 3 {
+					round(i)
+				}
+				before := heap()
+				for i := range turns {
+					round(i)
+				}
+				if grown := heap() - before; grown > turns<<20/4 {
+					t.Errorf("the heap has grown by %d bytes while %d were said", grown, turns<<20)
+				}
+			})
+		})
+	}
+}
+
 // One member makes room after room, 20,000 of them or as many as ROOMS says.
 func TestThreat41ManyRooms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

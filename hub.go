@@ -355,6 +355,14 @@ func (r *room) editedLocked(from, upto uint64) (shown []Event) {
 	return shown
 }
 
+// forgetLocked lets go of what was said, in a room that nobody is in any more. Acts and held messages that can be taken
+// back or approved remember the room itself for a long time. r.mu must be held.
+func (r *room) forgetLocked() {
+	r.log.clear()
+	r.recent, r.recentSeq = r.log.find(r.log.next)
+	clear(r.deleted)
+}
+
 // pin keeps what the room orders from now on until unpin.
 func (s *seat) pin() {
 	s.room.mu.Lock()

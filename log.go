@@ -93,6 +93,13 @@ func (l *log[T]) trim(first uint64) {
 	}
 }
 
+// clear lets go of everything there is.
+func (l *log[T]) clear() {
+	s := l.newSegment(l.size / 64)
+	l.tail.next.Store(s)
+	l.head, l.tail = s, s
+}
+
 // find returns a cursor before the record with that number, or before the oldest one kept, and
 // the number of the record it is before.
 func (l *log[T]) find(number uint64) (cursor[T], uint64) {

@@ -475,8 +475,8 @@ func (s *server) giveRole(_ context.Context, a actor, cmd Command) (Event, error
 	rec := Audit{ID: act.ID, Verb: cmd.Verb, Target: info.Nick, Reason: cmd.Reason, Role: role.String(), Hit: []MemberInfo{info}}
 	s.audit(a, rec, func(_ context.Context, a actor, undo *Act) error {
 		undo.Role = info.Role
-		m := s.current(m)
-		if m.over() != nil || !s.setRole(m, role, info.Role, a.telling(Command{}, KindRole, m.info().Nick, undo)) {
+		m := s.numbered(info.Member)
+		if m == nil || m.over() != nil || !s.setRole(m, role, info.Role, a.telling(Command{}, KindRole, m.info().Nick, undo)) {
 			return errChangedSince
 		}
 		return nil

@@ -270,10 +270,10 @@ func (s *server) leaveRoom(m *member, seat *seat, text, id string) (Event, error
 // dropLocked forgets a room that nobody is in.
 func (s *server) dropLocked(r *room) {
 	r.mu.Lock()
-	empty := len(r.seats) == 0
-	r.mu.Unlock()
-	if !r.fixed && empty {
+	defer r.mu.Unlock()
+	if !r.fixed && len(r.seats) == 0 {
 		delete(s.rooms, r.key)
+		r.forgetLocked()
 	}
 }
 
@@ -424,6 +424,18 @@ func (s *server) room(name string) *room {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.rooms[roomKey(name)]
+}
+
+// numbered returns the member with that number, or nil.
+func (s *server) numbered(number uint64) *member {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for m := range s.members {
+		if m.number == number {
+			return m
+		}
+	}
+	return nil
 }
 
 // lookUp returns the member of that nick, or nil.

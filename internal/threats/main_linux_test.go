@@ -12,7 +12,7 @@ import (
 
 var (
 	full   = flag.Bool("full", false, "attack in full, on a machine that does nothing else, and hold what the server does against the clock")
-	length = flag.Duration("length", 0, "how long TestThreat43AttackedSoak takes; zero means 8 s, and 30 minutes with -full")
+	length = flag.Duration("length", 0, "how long TestThreat43AttackedSoak takes; zero means 5 s, and 30 minutes with -full")
 )
 
 // patience is how long anything may take that has to happen in the end, on however busy a machine.

@@ -37,7 +37,7 @@ func start(t *testing.T, conf setup) *server {
 		t.Fatal(err)
 	}
 	s := &server{t: t, cmd: exec.Command(self)}
-	s.cmd.Env = append(os.Environ(), childVariable+"="+string(text))
+	s.cmd.Env = append(os.Environ(), childVariable+"="+string(text), "GORACE=atexit_sleep_ms=10 "+os.Getenv("GORACE"))
 	s.cmd.Stderr = os.Stderr // which tells of data races
 	if s.in, err = s.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)

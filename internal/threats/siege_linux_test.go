@@ -95,7 +95,7 @@ func flat(t *testing.T, what string, samples []memory, of func(memory) int64) {
 func TestThreat43AttackedSoak(t *testing.T) {
 	during := *length
 	if during <= 0 {
-		during = pick(30*time.Minute, 8*time.Second)
+		during = pick(30*time.Minute, 5*time.Second)
 	}
 	g := &siege{t: t, s: start(t, setup{}), done: make(map[chatroom.Verb]*atomic.Int64)}
 	g.journal.seed, g.journal.all = maphash.MakeSeed(), make(map[uint64]uint64)
@@ -133,7 +133,7 @@ func TestThreat43AttackedSoak(t *testing.T) {
 
 // sample has the siege go on, and returns how much memory the server needs meanwhile.
 func (g *siege) sample(during time.Duration) (all []memory) {
-	samples := pick(40, 8)
+	samples := pick(40, 4)
 	for i := range samples {
 		<-time.After(during / time.Duration(samples))
 		all = append(all, g.s.settled())

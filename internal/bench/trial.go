@@ -164,30 +164,22 @@ func (t *trial) watch(m *measured, f func() error) error {
 	return nil
 }
 
-// visitors are how many come and go before memory is measured, so that what a server touches once does not count as theirs.
-const visitors = 64
-
-// visit lets members come and go.
-func (t *trial) visit() error {
-	g, err := newGenerator(t.ctx, t.kind, t.server.addr)
-	if err != nil {
-		return err
-	}
-	err = g.join(visitors)
-	g.close()
-	return errors.Join(err, t.gen.run(time.Second)) // in which the server sees them off
-}
+// founders are how many are in before memory is measured, so that what a server takes once does not count for each member.
+const founders = 100
 
 // idle measures what members cost who do nothing.
 func (t *trial) idle() (m measured, err error) {
-	if err := t.visit(); err != nil {
+	if err := t.gen.join(founders); err != nil {
 		return m, err
 	}
 	before, err := t.ask(request{Settle: true})
 	if err != nil {
 		return m, err
 	}
-	if err := t.assemble(); err != nil {
+	if err := t.gen.join(t.variant.members - founders); err != nil {
+		return m, err
+	}
+	if err := t.gen.settle(); err != nil {
 		return m, err
 	}
 	after, err := t.ask(request{Settle: true})
@@ -195,7 +187,7 @@ func (t *trial) idle() (m measured, err error) {
 		return m, err
 	}
 	m.values[rss] = float64(after.RSS)
-	m.values[perConn] = float64(after.RSS-before.RSS) / float64(t.variant.members)
+	m.values[perConn] = float64(after.RSS-before.RSS) / float64(t.variant.members-founders)
 	return m, nil
 }
 

@@ -29,7 +29,7 @@ type Conn struct {
 
 	member atomic.Pointer[member] // set by Join
 	stop   atomic.Pointer[Error]  // the server wants this connection ended
-	tried  atomic.Bool            // what is refused next was counted by Send
+	tried  atomic.Bool            // what is replied next was counted by Send
 
 	// Owned by the reader.
 	timed  bool // a read deadline is set
@@ -276,8 +276,8 @@ func (c *Conn) Send(ctx context.Context, cmd Command) (Event, error) {
 // while a lot is waiting to be written already, and is for the goroutine that runs Serve.
 func (c *Conn) Reply(e Event) {
 	if m := c.member.Load(); m != nil {
-		if e.Kind == KindError && !c.tried.Swap(false) {
-			m.tries(false) // to speak the protocol
+		if (e.Kind == KindError || e.Kind == KindNotice) && !c.tried.Swap(false) {
+			m.tries(false) // to speak the protocol, or to be told of it
 		}
 		m.answer(&e)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/chatroom"
+	"example.com/chatroom/adapters/pychat"
 )
 
 // hostWith returns a server in a bubble that keeps to the limits as they are given.
@@ -96,6 +97,28 @@ func TestThreat05WhoInsistsIsCut(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What a front answers by itself is much longer than what asks for it.
+func TestThreat05WhoInsistsOnHelpIsCut(t *testing.T) {
+	for name, front := range map[string]chatroom.Front{"text": clockFront, "Python": pychat.Front{Home: "lobby"}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := call(t, hostWith(t, chatroom.Limits{}, chatroom.WithFronts(front)))
+				c.send("ann")
+				c.hear()
+				time.Sleep(time.Second) // the greeting counted too
+				c.sendRaw(strings.Repeat("/help\n", 100))
+				if helped := strings.Count(c.hear(), "show this\n"); helped != 100 || c.gone() {
+					t.Fatalf("helped %d times, cut off: %v", helped, c.gone())
+				}
+				c.send("/help")
+				if heard := c.hear(); !c.gone() || !strings.HasSuffix(heard, "--- Goodbye: flooding.\n") {
+					t.Errorf("not cut off beyond ten times the burst; heard %q", heard)
+				}
+			})
+		})
+	}
 }
 
 func TestThreat07JoinFlood(t *testing.T) {

@@ -372,11 +372,14 @@ func FuzzJSONLine(f *testing.F) {
 		`{"type":"join","nick":"eve"}`, `{"type":"join","room":"den"}`, `{"type":"leave"}`, `{"type":"quit","text":"\u0000"}`,
 		`{"type":"nick","nick":"eve"}`, `{"type":"pong"}`, `{"type":"help"}`, `{"type":"private","nick":"ann","text":"x"}`,
 		`{"type":"join","version":2}`, `{"TYPE":"rooms","id":"\n"}`, "{\"type\":\"say\",\"text\":\"\xff\"}", "{\"type\":\"say\",\"id\":\"\x7f\u009b\"}", strings.Repeat("[", 8191),
+		`{"type":"ban","target":"ip:192.0.2.0/24","for":86400.5,"reason":"r","note":"n","force":true,"role":"admin","count":-1}`,
+		`{"type":"join","seen":[{"room":"lobby","epoch":"x","seq":7}` + strings.Repeat(",{}", 2600) + `]}`,
 	} {
 		f.Add(line, line)
 	}
 	f.Fuzz(func(t *testing.T, before, after string) {
 		before, after = strings.ReplaceAll(before, "\n", ""), strings.ReplaceAll(after, "\n", "")
+		checkCommand(t, after[:min(len(after), 8<<10)])
 		synctest.Test(t, func(t *testing.T) {
 			srv := hostBubble(t)
 			ann := call(t, srv)
@@ -399,6 +402,37 @@ func FuzzJSONLine(f *testing.F) {
 			}
 		})
 	})
+}
+
+// checkCommand checks that a line can be read without much memory, and that the command it holds, if any, comes back
+// from the line that is made of it.
+func checkCommand(t *testing.T, line string) {
+	t.Helper()
+	var cmd, again chatroom.Command
+	var err error
+	// What a list of rooms holds takes fifteen times the three bytes of an empty one, and lists grow by doubling.
+	mustAllocate(t, 50*len(line)+4<<10, func() {
+		cmd = chatroom.Command{}
+		err = cmd.UnmarshalJSON([]byte(line))
+	})
+	if err != nil {
+		if _, ok := err.(*chatroom.Error); !ok {
+			t.Fatalf("%q: %v, which is no Error", line, err)
+		}
+		return
+	}
+	if cmd.Verb == "" {
+		return // a blank line
+	}
+	own, err := cmd.MarshalJSON()
+	if err == nil {
+		err = again.UnmarshalJSON(own)
+	}
+	cmd.Count = max(cmd.Count, 0)
+	aboutAsLong := cmp.Comparer(func(a, b time.Duration) bool { return (a - b).Abs() <= a.Abs()>>40 })
+	if diff := cmp.Diff(cmd, again, aboutAsLong, cmpopts.EquateEmpty()); diff != "" || err != nil {
+		t.Fatalf("%q is written %q, which is read as something else: %v\n%s", line, own, err, diff)
+	}
 }
 
 // checkAnswer checks what c has heard since it sent line, and reports whether c has joined.

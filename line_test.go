@@ -209,12 +209,16 @@ func TestWhatModeratorsType(t *testing.T) {
 	}
 }
 
-func FuzzParseLine(f *testing.F) {
-	for _, line := range []string{"", "hi ", "//hi", "/me hi", "/msg bob hi", "/", "/ ", "$5", "/topic -", "\xff", "/\x00", " /quit"} {
+func FuzzTextLine(f *testing.F) {
+	for _, line := range []string{
+		"", "hi ", "//hi", "/me hi", "/msg bob hi", "/", "/ ", "$5", "/topic -", "\xff", "/\x00", " /quit", "/ban -n bob 1h30m spam", "$kick bob", "/lock accounts 5m", "/delete #7",
+		"/ban " + strings.Repeat("-n ", 1000),
+	} {
 		f.Add(line)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
 		cmd, err := chatroom.ParseLine(line)
+		mustAllocate(t, 4*len(line)+512, func() { _, _ = chatroom.ParseLine(line) }) // it says the same
 		switch {
 		case err != nil:
 			if !errors.Is(err, chatroom.ErrUnknownCommand) && !errors.Is(err, chatroom.ErrBadRequest) {

@@ -24,11 +24,11 @@ const (
 // mark at its beginning, and what the PRECIS Nickname profile (RFC 8266) refuses.
 func ValidNick(nick string) (string, error) {
 	nick = strings.TrimSpace(nick)
-	if err := checkName("a nick", nick); err != nil {
-		return "", &Error{Code: CodeNickInvalid, Text: err.Error()}
-	}
 	if utf8.RuneCountInString(nick) > maxNick {
 		return "", &Error{Code: CodeNickInvalid, Text: fmt.Sprintf("a nick has at most %d characters", maxNick)}
+	}
+	if err := checkName("a nick", nick); err != nil {
+		return "", &Error{Code: CodeNickInvalid, Text: err.Error()}
 	}
 	return nick, nil
 }
@@ -37,15 +37,16 @@ func ValidNick(nick string) (string, error) {
 // those used to write one.
 func validRoom(name string) (string, error) {
 	name = strings.TrimPrefix(strings.TrimSpace(name), "#")
-	if err := checkName("a room name", name); err != nil {
-		return "", &Error{Code: CodeRoomInvalid, Text: err.Error()}
-	}
 	if len(name) > maxRoom {
 		return "", &Error{Code: CodeRoomInvalid, Text: fmt.Sprintf("a room name has at most %d bytes", maxRoom)}
+	}
+	if err := checkName("a room name", name); err != nil {
+		return "", &Error{Code: CodeRoomInvalid, Text: err.Error()}
 	}
 	return name, nil
 }
 
+// checkName checks a name that is not too long: the profile takes a hundred times its length.
 func checkName(what, name string) error {
 	switch {
 	case name == "":

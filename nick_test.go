@@ -150,12 +150,13 @@ func joinAs(t *testing.T, srv chatroom.Server, nick string, rooms ...string) cha
 func FuzzNick(f *testing.F) {
 	for _, nick := range []string{
 		"ann", " Ann ", "Zoë", "ａｎｎ", "K", "ſ", "ΝΙΚΟΣ", "ß", "İ", "µ", "\u0345", "\u1c82", "ﬁ", "½", "a\u0300",
-		"\u202eann", "\u200b", "\xff", "-", "a\nb", "🦊", strings.Repeat("a", 33),
+		"\u202eann", "\u200b", "\xff", "-", "a\nb", "🦊", strings.Repeat("a", 33), strings.Repeat("ﷺ", 32), strings.Repeat("ﷺ", 2000),
 	} {
 		f.Add(nick)
 	}
 	f.Fuzz(func(t *testing.T, nick string) {
 		valid, err := chatroom.ValidNick(nick)
+		mustAllocate(t, 4*len(nick)+16<<10, func() { _, _ = chatroom.ValidNick(nick) }) // it says the same
 		if err != nil {
 			if !errors.Is(err, chatroom.ErrNickInvalid) || !utf8.ValidString(err.Error()) || strings.ContainsFunc(err.Error(), forbidden) {
 				t.Fatalf("ValidNick(%q): %q", nick, err)

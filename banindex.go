@@ -30,7 +30,10 @@ type banChange struct {
 func newBanIndex(bans []Ban) *banIndex { return &banIndex{tables: newBanTables(bans)} }
 
 // add adds b, in place of a ban with the same ID.
-func (x *banIndex) add(b Ban) { x.change(banChange{id: b.ID, ban: &b}) }
+func (x *banIndex) add(b Ban) {
+	b.Expires = steady(b.Expires)
+	x.change(banChange{id: b.ID, ban: &b})
+}
 
 // remove returns the ban it removed, and whether there was one.
 func (x *banIndex) remove(id string) (Ban, bool) { return x.change(banChange{id: id}) }
@@ -55,6 +58,7 @@ func (x *banIndex) listing() {
 // replace puts bans, which it takes over, in place of all that was there. Lookups go on
 // meanwhile. One goroutine at a time may be between listing and the end of replace.
 func (x *banIndex) replace(bans []Ban) {
+	x.keepEnds(bans)
 	tables := newBanTables(bans)
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -62,6 +66,18 @@ func (x *banIndex) replace(bans []Ban) {
 		tables.change(c)
 	}
 	x.tables, x.listed, x.since = tables, false, nil
+}
+
+// keepEnds has those of bans that are there already end when they do there.
+func (x *banIndex) keepEnds(bans []Ban) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for i := range bans {
+		b := &bans[i]
+		if old := x.tables.byID[b.ID]; old != nil && old.Expires.Equal(b.Expires) {
+			b.Expires = old.Expires
+		}
+	}
 }
 
 func (x *banIndex) get(id string) (Ban, bool) {
@@ -87,7 +103,7 @@ func (x *banIndex) all() []Ban {
 		found = append(found, b)
 	}
 	x.mu.RUnlock()
-	return inOrder(found)
+	return inUTC(inOrder(found))
 }
 
 // latest returns how many bans have not expired at now, and the n of them that were created last.
@@ -113,7 +129,7 @@ func (x *banIndex) latest(n int, now time.Time) (bans []Ban, count int) {
 	for _, b := range found {
 		bans = append(bans, *b)
 	}
-	return bans, count
+	return inUTC(bans), count
 }
 
 // like returns the bans, expired ones too, on nicks with one of keys, those with that kind and value,
@@ -138,15 +154,24 @@ func (x *banIndex) like(keys []string, kind BanKind, value, id string) []Ban {
 			}
 		}
 	}
-	return inOrder(found)
+	return inUTC(inOrder(found))
 }
 
-// on returns the bans, mutes and exceptions on s that have not expired, in order of creation.
+// on returns the bans, mutes and exceptions on s that have not expired, in order of creation. Changes of the machine's clock
+// do not move their ends.
 func (x *banIndex) on(s Subject, now time.Time) []Ban {
 	x.mu.RLock()
 	found := x.tables.on(&s, now)
 	x.mu.RUnlock()
 	return inOrder(found)
+}
+
+// inUTC gives bans the ends that a store has.
+func inUTC(bans []Ban) []Ban {
+	for i := range bans {
+		bans[i].Expires = bans[i].Expires.UTC()
+	}
+	return bans
 }
 
 // inOrder sorts bans by creation and ID, and leaves out repetitions. A Ban in a banTables never
@@ -194,6 +219,7 @@ func newBanTables(bans []Ban) *banTables {
 	keys := keysOf(bans)
 	for i := range bans {
 		b := &bans[i]
+		b.Expires = steady(b.Expires)
 		t.change(banChange{b.ID, b, keys[i]})
 	}
 	return t

@@ -161,7 +161,7 @@ func TestBanIndexFindsWhatALoopFinds(t *testing.T) {
 			want[b.ID] = b
 		case 0, 1, 2, 3, 4, 5, 6:
 			got, ok := x.remove(b.ID)
-			if _, there := want[b.ID]; got != want[b.ID] || ok != there {
+			if _, there := want[b.ID]; !cmp.Equal(got, want[b.ID]) || ok != there {
 				t.Fatalf("seed %d, step %d: removed %v, not %v", seed, step, got, want[b.ID])
 			}
 			delete(want, b.ID)
@@ -193,7 +193,7 @@ func TestBanIndexFindsWhatALoopFinds(t *testing.T) {
 	var all []Ban
 	for id, b := range want {
 		all = append(all, b)
-		if got, ok := x.get(id); got != b || !ok {
+		if got, ok := x.get(id); !cmp.Equal(got, b) || !ok {
 			t.Errorf("seed %d: got %v, not %v", seed, got, b)
 		}
 	}

@@ -91,7 +91,7 @@ func (b *Ban) error(what, by string) *Error {
 	}
 	return &Error{
 		Code: CodeBanned, Text: withReason(text, Clean(b.Reason)) + " (ban " + actOf(b.ID) + ")",
-		Retry: RetryNever, Ref: actOf(b.ID), Until: b.Expires,
+		Retry: RetryNever, Ref: actOf(b.ID), Until: b.Expires.UTC(),
 	}
 }
 
@@ -103,7 +103,7 @@ func mutedError(b *Ban) *Error {
 	if !b.Expires.IsZero() {
 		text += " until " + b.Expires.UTC().Format(untilFormat)
 	}
-	return &Error{Code: CodeMuted, Text: withReason(text, Clean(b.Reason)), Ref: actOf(b.ID), Until: b.Expires}
+	return &Error{Code: CodeMuted, Text: withReason(text, Clean(b.Reason)), Ref: actOf(b.ID), Until: b.Expires.UTC()}
 }
 
 // A sentence is a ban, a mute or an allowance before it is passed.
@@ -546,10 +546,10 @@ func (s *server) recheck(ctx context.Context, a actor, bans []Ban, t *telling) {
 		wasSilent := was != nil && !was.Expired(at)
 		switch {
 		case ban != nil && may:
-			act := &Act{ID: ban.ID, Verb: VerbBan, Reason: Clean(ban.Reason), Until: ban.Expires}
+			act := &Act{ID: ban.ID, Verb: VerbBan, Reason: Clean(ban.Reason), Until: ban.Expires.UTC()}
 			s.expel(p.member, ban.error("you were banned", a.by()), a.telling(Command{}, KindBan, p.info.Nick, act))
 		case silent && !wasSilent:
-			act := &Act{ID: mute.ID, Verb: VerbMute, Reason: Clean(mute.Reason), Until: mute.Expires}
+			act := &Act{ID: mute.ID, Verb: VerbMute, Reason: Clean(mute.Reason), Until: mute.Expires.UTC()}
 			s.tellRoomsOf(p.member, a.telling(Command{}, KindMute, p.info.Nick, act))
 		case !silent && wasSilent:
 			over := t

@@ -176,7 +176,7 @@ func (r *room) admits(m *member) error {
 	if r.mode.accounts {
 		text = r.name + " takes nobody without an account at present"
 	}
-	return &Error{Code: CodeLocked, Text: withReason(text, r.mode.reason), Retry: RetryLater, Until: r.mode.lockUntil}
+	return &Error{Code: CodeLocked, Text: withReason(text, r.mode.reason), Retry: RetryLater, Until: r.mode.lockUntil.UTC()}
 }
 
 // appendLocked gives e its place in the room's order. r.mu must be held, and deliver called after

@@ -130,6 +130,19 @@ func until(d time.Duration) time.Time {
 	return now().Add(d)
 }
 
+// steady returns t with a monotonic reading, which UTC takes off again: whatever becomes of the machine's clock, time.Now
+// is past t when as much time has gone by as there is until then. What is too far away gets none, as zero does.
+func steady(t time.Time) time.Time {
+	if t.IsZero() || t != t.Round(0) { // it has one
+		return t
+	}
+	at := time.Now()
+	if s := at.Add(t.Sub(at)); s.Equal(t) {
+		return s
+	}
+	return t
+}
+
 // victim returns the member called nick, if a may act on it.
 func (s *server) victim(a actor, nick string) (*member, MemberInfo, error) {
 	if nick == "" {
@@ -432,7 +445,7 @@ func (s *server) slow(_ context.Context, a actor, cmd Command) (Event, error) {
 	if err != nil {
 		return Event{}, err
 	}
-	return s.setMode(a, cmd, r, KindSlow, func(m *mode) { m.every, m.slowUntil = cmd.Every, until(cmd.For) })
+	return s.setMode(a, cmd, r, KindSlow, func(m *mode) { m.every, m.slowUntil = cmd.Every, steady(until(cmd.For)) })
 }
 
 func (s *server) lock(_ context.Context, a actor, cmd Command) (Event, error) {
@@ -445,7 +458,7 @@ func (s *server) lock(_ context.Context, a actor, cmd Command) (Event, error) {
 		kind, cmd.For, cmd.Accounts = KindUnlock, 0, false
 	}
 	return s.setMode(a, cmd, r, kind, func(m *mode) {
-		m.locked, m.accounts, m.lockUntil, m.reason = kind == KindLock, cmd.Accounts, until(cmd.For), cmd.Reason
+		m.locked, m.accounts, m.lockUntil, m.reason = kind == KindLock, cmd.Accounts, steady(until(cmd.For)), cmd.Reason
 	})
 }
 

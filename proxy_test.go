@@ -231,7 +231,7 @@ func FuzzProxyHeader(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		peer, size, err := chatroom.ParseProxyHeader(b)
-		mustAllocate(t, 4*len(b)+512, func() { _, _, _ = chatroom.ParseProxyHeader(b) }) // it says the same
+		mustAllocate(t, 4*len(b)+1<<10, func() { _, _, _ = chatroom.ParseProxyHeader(b) }) // it says the same
 		switch {
 		case err != nil && (size != 0 || peer.IsValid()):
 			t.Errorf("%v, %d bytes with %v", peer, size, err)

@@ -70,6 +70,13 @@ func TestThreat19Bidi(t *testing.T) {
 		},
 		{"stretched string", "!= \"user\u202e \u2066// if admin\u2069 \u2066\" {", "!= \"user\u202e \u2066// if admin\u2069 \u2066\" {\u2069\u202c"},
 		{"early return", "''' Subtract \u2067''' ;return", "''' Subtract \u2067''' ;return\u2069"},
+		{"homoglyph of a call", "s\u0430yHello()\u202e;", "s\u0430yHello()\u202e;\u202c"},
+		{"stretched comment", "// \u2067 end\u2066 } if x {", "// \u2067 end\u2066 } if x {\u2069\u2069"},
+		{"somebody else's line", "ok\u202e <bob> 00:00", "ok\u202e <bob> 00:00\u202c"},
+		{"amount", "pay \u202e001\u202c now", "pay \u202e001\u202c now"},
+		{"isolates in a row", "\u2066a\u2069\u2067b\u2069\u2068c", "\u2066a\u2069\u2067b\u2069\u2068c\u2069"},
+		{"embeddings in one another", "\u202a\u202b\u202d\u202ea\u202c", "\u202a\u202b\u202d\u202ea\u202c\u202c\u202c\u202c"},
+		{"a closer for what an isolate closed", "\u2066\u202ea\u2069\u202cb", "\u2066\u202ea\u2069b"},
 		{"name of a file", "photo_\u202egnp.exe", "photo_\u202egnp.exe\u202c"},
 		{"address", "https://example.org/\u202emoc.live", "https://example.org/\u202emoc.live\u202c"},
 	}

@@ -733,6 +733,30 @@ func TestABanGivenAfterTheLookUpHolds(t *testing.T) {
 	}
 }
 
+// Whoever comes back to a session may come from elsewhere.
+func TestABanGivenWhileASessionIsResumedHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &slowMatcher{BanStore: chatroom.MemoryBans(), asked: make(chan chan struct{}, 1)}
+		srv := hostBubble(t, chatroom.WithBanStore(store))
+		ann := callFrom(t, srv, "192.0.2.1")
+		ann.send(`{"type":"join","nick":"ann","resume":true}`)
+		session := field([]byte(ann.lines()[0]), "session")
+		ann.conn.Close()
+		synctest.Wait()
+		gate := make(chan struct{})
+		store.asked <- gate
+		ann = callFrom(t, srv, "198.51.100.7")
+		ann.send(`{"type":"join","nick":"ann","session":"` + session + `"}`)
+		if _, err := srv.Moderate(t.Context(), cmd{Verb: chatroom.VerbBan, Target: "198.51.100.7"}); err != nil {
+			t.Fatal(err)
+		}
+		close(gate)
+		if heard := ann.hear(); !strings.Contains(heard, `"code":"banned"`) || strings.Contains(heard, "welcome") {
+			t.Errorf("ann hears %s", heard)
+		}
+	})
+}
+
 func TestABanGivenWhileTheVictimJoinsHolds(t *testing.T) {
 	for name, ban := range map[string]cmd{
 		"person": chatroom.BanPerson("bob", 0, ""), "mask": {Verb: chatroom.VerbBan, Target: "b*"}, "account": {Verb: chatroom.VerbBan, Target: "account:bob"},

@@ -174,6 +174,7 @@ func TestThreat18ControlCharactersOfTheProgram(t *testing.T) {
 		chatroom.WithBanStore(chatroom.MemoryBans(
 			chatroom.Ban{ID: "1", Kind: chatroom.BanNick, Value: "banned", Reason: evil, Note: evil, By: evil},
 			chatroom.Ban{ID: "2", Kind: chatroom.BanAccount, Value: evil, Effect: chatroom.EffectMute, Reason: evil},
+			chatroom.Ban{ID: "3", Kind: chatroom.BanNick, Value: "quiet", Effect: chatroom.EffectMute, Reason: evil},
 		)),
 	}
 	for _, decision := range []chatroom.Decision{
@@ -196,8 +197,9 @@ func TestThreat18ControlCharactersOfTheProgram(t *testing.T) {
 			mustBeClean(t, strings.ReplaceAll(heard, "\n", ""), heard)
 		}
 
-		ann, bob, dan := call(t, srv), call(t, srv), call(t, srv)
-		heard := &audience{[]*caller{ann, refused}, []*caller{bob, dan}, joinAs(t, srv, "eve")}
+		ann, bob, dan, quiet := call(t, srv), call(t, srv), call(t, srv), call(t, srv)
+		heard := &audience{[]*caller{ann, refused, quiet}, []*caller{bob, dan}, joinAs(t, srv, "eve")}
+		quiet.send(`{"type":"join","nick":"quiet"}`, `{"type":"say","text":"may I?"}`)
 		ann.send(`{"type":"join","nick":"ann"}`)
 		bob.send("bob")
 		dan.send("dan")

@@ -183,7 +183,7 @@ func TestThreat03NeverReading(t *testing.T) {
 // However much somebody may be behind, who takes nothing at all is cut off in time.
 func TestThreat03TakingNothing(t *testing.T) {
 	const deaf = 5
-	write := pick(5*time.Second, time.Second)
+	write := pick(5*time.Second, 2*time.Second)
 	s := start(t, setup{Limits: chatroom.Limits{Lag: 256 << 20, Write: write}})
 	crowd(t, s.addr, 2*deaf, nil)
 	deafen(t, s, deaf)
@@ -203,12 +203,12 @@ func TestThreat03TakingNothing(t *testing.T) {
 // A server shuts down in time, whoever reads nothing; everybody else is told.
 func TestThreat04Shutdown(t *testing.T) {
 	const deaf, talking = 5, 20
-	write := pick(5*time.Second, time.Second)
+	write := pick(5*time.Second, 2*time.Second)
 	s := start(t, setup{Limits: chatroom.Limits{Lag: 256 << 20, Write: write, MessageRate: -1}})
 	files := s.files()
 	talkers := crowd(t, s.addr, talking, nil)
 	deafen(t, s, deaf)
-	words := speak(t, s, 1024)
+	words := speak(t, s, 512)
 	eventually(t, "the deaf are behind", func() bool { return s.ask(look).MostLag > 256<<10 })
 	var running sync.WaitGroup
 	for _, m := range talkers {

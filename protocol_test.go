@@ -99,10 +99,77 @@ func unquote(t testing.TB, lit *ast.BasicLit) string {
 	return s
 }
 
-var testName = regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w+)`")
+var (
+	testName    = regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w+)`")
+	testPattern = regexp.MustCompile("`(?:go test )?-run '?(Test[^'` ]+)'?`")
+	threatRow   = regexp.MustCompile(`(?m)^\| (\d+(?:[–, ]+\d+)?) \|.*$`)
+	threatTest  = regexp.MustCompile(`^TestThreat(\d\d)`)
+)
 
-// SECURITY.md says which tests show what is promised, so they are there.
+// SECURITY.md says which tests show what is promised: those it names are there, and those that are there are named in
+// the row they are called after.
 func TestSECURITYNamesTests(t *testing.T) {
+	declared := declaredTests(t)
+	security := readFile(t, "SECURITY.md")
+	named := testName.FindAllStringSubmatch(security, -1)
+	if len(named) < 90 {
+		t.Errorf("only %d tests are named", len(named))
+	}
+	for _, name := range named {
+		if !declared[name[1]] {
+			t.Errorf("there is no %s", name[1])
+		}
+	}
+	rows := threatRows(t, security)
+	for n := range 51 {
+		if rows[n+1] == "" {
+			t.Errorf("there is no row %d", n+1)
+		}
+	}
+	for name := range declared {
+		if of := threatTest.FindStringSubmatch(name); of != nil {
+			n, _ := strconv.Atoi(of[1]) // two digits
+			if !shows(rows[n], name) {
+				t.Errorf("row %d does not name %s", n, name)
+			}
+		}
+	}
+}
+
+// threatRows returns the rows of the table by their numbers, of which one may have several.
+func threatRows(t *testing.T, security string) map[int]string {
+	t.Helper()
+	rows := make(map[int]string)
+	for _, row := range threatRow.FindAllStringSubmatch(security, -1) {
+		numbers := strings.FieldsFunc(row[1], func(r rune) bool { return r < '0' || r > '9' })
+		first, _ := strconv.Atoi(numbers[0]) // digits
+		last, _ := strconv.Atoi(numbers[len(numbers)-1])
+		for n := first; n <= last; n++ {
+			if rows[n] != "" {
+				t.Errorf("there are two rows %d", n)
+			}
+			rows[n] = row[0]
+		}
+	}
+	return rows
+}
+
+// shows reports whether a row names a test, or a pattern for it.
+func shows(row, name string) bool {
+	if strings.Contains(row, "`"+name+"`") {
+		return true
+	}
+	for _, pattern := range testPattern.FindAllStringSubmatch(row, -1) {
+		if re, err := regexp.Compile(pattern[1]); err == nil && re.MatchString(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// declaredTests returns the names of all tests, benchmarks and fuzz targets in the tree.
+func declaredTests(t *testing.T) map[string]bool {
+	t.Helper()
 	declared := make(map[string]bool)
 	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
@@ -118,13 +185,5 @@ func TestSECURITYNamesTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := testName.FindAllStringSubmatch(readFile(t, "SECURITY.md"), -1)
-	if len(named) < 50 {
-		t.Errorf("only %d tests are named", len(named))
-	}
-	for _, name := range named {
-		if !declared[name[1]] {
-			t.Errorf("there is no %s", name[1])
-		}
-	}
+	return declared
 }

@@ -161,6 +161,7 @@ func TestThreat21LookAlikes(t *testing.T) {
 			first.Close()
 		}
 	}
+	t.Logf("%d pairs", pairs)
 	if pairs < 4500 {
 		t.Errorf("only %d pairs", pairs)
 	}

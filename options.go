@@ -56,7 +56,7 @@ type Limits struct {
 	Sniff     time.Duration // silence after which a front that speaks first does so; 300 ms
 	Handshake time.Duration // time from the beginning to the first attempt to join, and for each further one; 10 s
 	Idle      time.Duration // silence after which a member is sent a ping; 30 s
-	Pong      time.Duration // silence after a ping that ends the connection; 15 s
+	Pong      time.Duration // silence after a ping that ends the connection; 10 s
 	Write     time.Duration // time in which a peer must take some of what it is sent; 5 s
 	Callback  time.Duration // time an Authenticator or BanStore has; 5 s
 	Filter    time.Duration // time a Filter has; 1 s
@@ -92,7 +92,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Sniff, 300*time.Millisecond)
 	set(&l.Handshake, 10*time.Second)
 	set(&l.Idle, 30*time.Second)
-	set(&l.Pong, 15*time.Second)
+	set(&l.Pong, 10*time.Second)
 	set(&l.Write, 5*time.Second)
 	set(&l.Callback, 5*time.Second)
 	set(&l.Filter, time.Second)

@@ -146,7 +146,7 @@ func (h *hole) pump(dst io.Writer, src io.Reader) {
 // Whoever has vanished without a word is found, and the room is told.
 func TestThreat02HalfOpen(t *testing.T) {
 	n, limits := pick(100, 50), pick(chatroom.Limits{}, chatroom.Limits{Idle: 500 * time.Millisecond, Pong: 2500 * time.Millisecond})
-	silence := pick(45*time.Second, 3*time.Second)
+	silence := pick(40*time.Second, 3*time.Second)
 	s := start(t, setup{Limits: limits})
 	var left atomic.Int64
 	witness := enter(t, s.addr, address(homes, 0), "witness", func(line []byte) { left.Add(leaves(line)) })

@@ -742,6 +742,53 @@ func TestStuckReadersDelayOthersOnce(t *testing.T) {
 	})
 }
 
+// TestAStuckPeerCostsNoBotItsGrace has a bot whose goroutine does not run for a moment, right after a peer that read nothing was
+// waited for and cut off.
+func TestAStuckPeerCostsNoBotItsGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t, brisk(chatroom.Limits{Lag: 256 << 10, Write: 5 * time.Second}))
+		receive := func(c chatroom.Client) {
+			for err := error(nil); err == nil; {
+				_, err = c.Receive(t.Context())
+			}
+		}
+		for i := range 8 {
+			go receive(joinAs(t, srv, fmt.Sprint("m", i)))
+		}
+		ann := joinAs(t, srv, "ann")
+		go receive(ann)
+		talk := func() {
+			for range 80 {
+				mustSend(t, ann, chatroom.Say("", strings.Repeat("x", 4000)))
+				synctest.Wait()
+			}
+		}
+		near, far := net.Pipe()
+		defer near.Close()
+		go srv.ServeConn(t.Context(), far)
+		if _, err := io.WriteString(near, `{"type":"join","nick":"stuck"}`+"\n"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		talk()
+		if n := srv.Stats().Ended[chatroom.CodeTooSlow]; n != 1 {
+			t.Fatalf("%d were cut off; want the one that is stuck", n)
+		}
+		bot := joinAs(t, srv, "bot")
+		var reading sync.WaitGroup
+		reading.Go(func() {
+			time.Sleep(50 * time.Millisecond)
+			receive(bot)
+		})
+		talk()
+		if n := srv.Stats().Ended[chatroom.CodeTooSlow]; n != 1 {
+			t.Error("a bot that reads was cut off")
+		}
+		bot.Close()
+		reading.Wait()
+	})
+}
+
 // TestClosingWhileMembersComeAndGo closes a server that bots join and leave at that moment: none is
 // left in it.
 func TestClosingWhileMembersComeAndGo(t *testing.T) {

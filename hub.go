@@ -51,8 +51,8 @@ type room struct {
 	size   atomic.Int32
 	behind atomic.Int32 // seats that lag by more than a quarter of what they may
 	grace  atomic.Int64 // until when, in Unix nanoseconds, speakers wait for any of them
-	// indulged is the number of the member for which they began to wait last; 0 once it has caught up.
-	indulged atomic.Uint64
+	// indulged is for whom they began to wait last, of each transport.
+	indulged [transports]indulgence
 	calmMu   sync.Mutex
 	calm     chan struct{} // closed when behind falls; nil while nobody waits
 }

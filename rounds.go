@@ -186,22 +186,50 @@ func (s *seat) deliver(limit int64) (lag int64) {
 // no more, and whose program reads none of it.
 const socketGrace = 20 * time.Millisecond
 
+// A transport is what a member reads through, as far as waiting for it is concerned.
+type transport int
+
+const (
+	inProcess transport = iota
+	noSocket            // a connection that can only be written to by waiting: TLS, a pipe
+	socket
+	transports
+)
+
+func (s *seat) transport() transport {
+	switch {
+	case s.member.conn == nil:
+		return inProcess
+	case s.member.conn.raw == nil:
+		return noSocket
+	}
+	return socket
+}
+
+// An indulgence is that speakers wait, or have waited, for a member.
+type indulgence struct {
+	member atomic.Uint64 // its number; 0 once it has caught up
+	until  time.Time     // owned by the round
+}
+
 // indulge lets speakers wait for a seat that falls behind. Where the last one for which they waited has not caught up, it
-// may be that many are stuck: then they wait a tenth of the time at most, however many fall behind.
+// may be that many are stuck: then they wait a tenth of the time at most, however many fall behind. That is so for each
+// transport, so that a peer that reads nothing costs nobody in process their grace. It is for the round.
 func (r *room) indulge(s *seat) {
-	now, grace := time.Now(), s.grace()
-	if r.indulged.Load() != 0 && now.Sub(time.Unix(0, r.grace.Load())) < 9*grace {
+	i, now, grace := &r.indulged[s.transport()], time.Now(), s.grace()
+	if i.member.Load() != 0 && now.Sub(i.until) < 9*grace {
 		return
 	}
-	r.indulged.Store(s.member.number)
-	r.grace.Store(now.Add(grace).UnixNano())
+	i.member.Store(s.member.number)
+	i.until = now.Add(grace)
+	r.grace.Store(max(r.grace.Load(), i.until.UnixNano()))
 }
 
 // grace returns how long speakers wait for the seat when it falls behind. Without a socket it may be that a goroutine
 // was not scheduled.
 func (s *seat) grace() time.Duration {
 	grace := s.room.srv.limits.Write / 10
-	if s.member.conn != nil && s.member.conn.raw != nil {
+	if s.transport() == socket {
 		grace = min(grace, socketGrace)
 	}
 	return grace
@@ -237,7 +265,7 @@ func (s *seat) read(pos int64) {
 	}
 	s.took.Store(time.Now().UnixNano())
 	if s.lag() < int64(s.room.srv.limits.Lag)/8 {
-		s.room.indulged.CompareAndSwap(s.member.number, 0)
+		s.room.indulged[s.transport()].member.CompareAndSwap(s.member.number, 0)
 		s.caughtUp()
 	}
 }

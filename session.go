@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// A Conn is one connection, in a Front's hands. Its reading methods, Write and Reply are for the
+// A Conn is one connection, in a Front's hands. Join, Write, Reply and the methods that read are for the
 // goroutine that runs Serve, the others may be called from any.
 type Conn struct {
 	srv *server

@@ -135,6 +135,9 @@ func (s *stats) count(by map[Code]uint64, c Code) {
 	s.mu.Unlock()
 }
 
+// clock returns how many nanoseconds ago the server began, whatever becomes of the time of day.
+func (s *server) clock() int64 { return int64(time.Since(s.began)) }
+
 type server struct {
 	config                  // set once
 	base    context.Context // ends when the server is closed and all members have ended

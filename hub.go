@@ -50,7 +50,7 @@ type room struct {
 	// A room that lags as a whole makes its speakers wait.
 	size   atomic.Int32
 	behind atomic.Int32 // seats that lag by more than a quarter of what they may
-	grace  atomic.Int64 // until when, in Unix nanoseconds, speakers wait for any of them
+	grace  atomic.Int64 // until when, on the server's clock, speakers wait for any of them
 	// indulged is for whom they began to wait last, of each transport.
 	indulged [transports]indulgence
 	calmMu   sync.Mutex
@@ -77,7 +77,7 @@ type seat struct {
 
 	behind atomic.Bool  // counted in room.behind
 	gone   atomic.Bool  // taken off the roster, and not to be counted any more
-	took   atomic.Int64 // when it fell behind or last read since, in Unix nanoseconds
+	took   atomic.Int64 // when it fell behind or last read since, on the server's clock
 
 	room   *room
 	joined uint64 // the number of what was new first to the member: its own join, unless that was told later
@@ -455,6 +455,13 @@ func (s *stream) after(number uint64) int64 {
 	defer s.mu.Unlock()
 	c, _ := s.log.find(number + 1)
 	return c.pos()
+}
+
+// recordEnd returns the position where the record ends that c is in; that of c if it is between two.
+func (s *stream) recordEnd(c cursor[byte]) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return c.recordEnd()
 }
 
 // someLocked lists those in the room for a welcome to s. r.mu must be held.

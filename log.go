@@ -1,6 +1,7 @@
 package chatroom
 
 import (
+	"slices"
 	"sync/atomic"
 	"unsafe"
 )
@@ -128,6 +129,16 @@ func (c *cursor[T]) span() []T {
 		}
 		*c = cursor[T]{seg: next}
 	}
+}
+
+// recordEnd returns the position where the record ends that c is in; that of c if it is between two. It is for the one who
+// appends.
+func (c *cursor[T]) recordEnd() int64 {
+	if c.i == 0 {
+		return c.pos()
+	}
+	k, _ := slices.BinarySearch(c.seg.ends, uint32(c.i))
+	return c.seg.base + int64(c.seg.ends[k])
 }
 
 // pos returns how many elements of the log are before c.

@@ -177,3 +177,30 @@ func TestReadersSeeEachElementOnceWhileTheLogGrows(t *testing.T) {
 	close(done)
 	running.Wait()
 }
+
+// A cursor in a record knows where that ends, in every segment of a log.
+func TestRecordEnd(t *testing.T) {
+	l := newLog[byte](1, 640) // segments of 10 bytes at first
+	var ends []int64
+	for n := range 60 {
+		l.commit(append(l.space(), make([]byte, n%7)...))
+		ends = append(ends, l.end.Load())
+	}
+	c, _ := l.find(1)
+	for c.pos() < l.end.Load() {
+		if len(c.span()) == 0 {
+			t.Fatalf("nothing follows %d of %d", c.pos(), l.end.Load())
+		}
+		want := c.pos()
+		for _, end := range ends {
+			if end >= c.pos() {
+				want = end
+				break
+			}
+		}
+		if got := c.recordEnd(); got != want && c.i > 0 || c.i == 0 && got != c.pos() {
+			t.Fatalf("at %d the record ends at %d, want %d", c.pos(), got, want)
+		}
+		c.i++
+	}
+}

@@ -244,10 +244,12 @@ func (m *member) expel(reason *Error, t *telling) bool {
 	if !m.welcomed {
 		m.box = nil
 	}
-	if reason.Code == CodeTooSlow {
-		m.box, m.seats = nil, nil
-	} else {
+	if reason.Code != CodeTooSlow {
 		m.markLocked()
+	} else if m.seats = nil; m.conn == nil {
+		m.box = nil
+	} else {
+		m.box = slices.DeleteFunc(m.box, func(o op) bool { return o.event != nil })
 	}
 	if m.conn == nil {
 		m.unhookLocked()
@@ -471,9 +473,13 @@ func (m *member) encode(dst []byte, e *Event) (out []byte) {
 	return m.enc.AppendEvent(dst, e)
 }
 
-// write writes what the seat has to read up to the position upto.
+// write writes what the seat has to read up to the position upto, or of a member that is cut off the rest of what is
+// written by half.
 func (s *seat) write(c *Conn, upto int64) error {
-	for !s.member.cut() {
+	for {
+		if s.member.cut() {
+			upto = min(upto, s.stream.recordEnd(s.bytes))
+		}
 		span := s.bytes.span()
 		if most := upto - s.bytes.pos(); int64(len(span)) > most {
 			span = span[:max(most, 0)]

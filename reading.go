@@ -233,7 +233,7 @@ func (c *Conn) setReadDeadline(t time.Time) {
 	c.timed = !t.IsZero()
 	c.conn.SetReadDeadline(t)
 	if by := c.readBy.Load(); by != 0 {
-		c.conn.SetReadDeadline(time.Unix(0, by))
+		c.conn.SetReadDeadline(c.srv.began.Add(time.Duration(by)))
 	}
 }
 

@@ -169,7 +169,7 @@ func (s *seat) deliver(limit int64) (lag int64) {
 		return lag
 	}
 	if lag > limit/4 && !s.behind.Load() {
-		s.took.Store(time.Now().UnixNano())
+		s.took.Store(s.room.srv.clock())
 		s.room.indulge(s)
 		if s.behind.CompareAndSwap(false, true) {
 			s.room.behind.Add(1)
@@ -185,6 +185,9 @@ func (s *seat) deliver(limit int64) (lag int64) {
 // socketGrace is how long speakers wait for a member whose system has taken so much already that it takes
 // no more, and whose program reads none of it.
 const socketGrace = 20 * time.Millisecond
+
+// connGrace is socketGrace for a connection without a socket, whose goroutine may not have been scheduled.
+const connGrace = 100 * time.Millisecond
 
 // A transport is what a member reads through, as far as waiting for it is concerned.
 type transport int
@@ -209,28 +212,30 @@ func (s *seat) transport() transport {
 // An indulgence is that speakers wait, or have waited, for a member.
 type indulgence struct {
 	member atomic.Uint64 // its number; 0 once it has caught up
-	until  time.Time     // owned by the round
+	until  int64         // on the server's clock; owned by the round
 }
 
 // indulge lets speakers wait for a seat that falls behind. Where the last one for which they waited has not caught up, it
 // may be that many are stuck: then they wait a tenth of the time at most, however many fall behind. That is so for each
 // transport, so that a peer that reads nothing costs nobody in process their grace. It is for the round.
 func (r *room) indulge(s *seat) {
-	i, now, grace := &r.indulged[s.transport()], time.Now(), s.grace()
-	if i.member.Load() != 0 && now.Sub(i.until) < 9*grace {
+	i, now, grace := &r.indulged[s.transport()], r.srv.clock(), int64(s.grace())
+	if i.member.Load() != 0 && now-i.until < 9*grace {
 		return
 	}
 	i.member.Store(s.member.number)
-	i.until = now.Add(grace)
-	r.grace.Store(max(r.grace.Load(), i.until.UnixNano()))
+	i.until = now + grace
+	r.grace.Store(max(r.grace.Load(), i.until))
 }
 
-// grace returns how long speakers wait for the seat when it falls behind. Without a socket it may be that a goroutine
-// was not scheduled.
+// grace returns how long speakers wait for the seat when it falls behind.
 func (s *seat) grace() time.Duration {
 	grace := s.room.srv.limits.Write / 10
-	if s.transport() == socket {
-		grace = min(grace, socketGrace)
+	switch s.transport() {
+	case socket:
+		return min(grace, socketGrace)
+	case noSocket:
+		return min(grace, connGrace)
 	}
 	return grace
 }
@@ -238,7 +243,7 @@ func (s *seat) grace() time.Duration {
 // stuck reports whether a member in process that is far behind has taken nothing in Limits.Write.
 // With a connection Conn.write finds that out.
 func (s *seat) stuck() bool {
-	return s.stream == nil && s.behind.Load() && time.Now().UnixNano()-s.took.Load() > int64(s.room.srv.limits.Write)
+	return s.stream == nil && s.behind.Load() && s.room.srv.clock()-s.took.Load() > int64(s.room.srv.limits.Write)
 }
 
 // lag returns how many bytes the seat has yet to read.
@@ -263,7 +268,7 @@ func (s *seat) read(pos int64) {
 	if !s.behind.Load() {
 		return
 	}
-	s.took.Store(time.Now().UnixNano())
+	s.took.Store(s.room.srv.clock())
 	if s.lag() < int64(s.room.srv.limits.Lag)/8 {
 		s.room.indulged[s.transport()].member.CompareAndSwap(s.member.number, 0)
 		s.caughtUp()
@@ -310,7 +315,7 @@ func (s *seat) hurried(most time.Duration) time.Duration {
 	if behind > 0 && 2*behind >= size {
 		return most
 	}
-	return min(most, time.Duration(s.room.grace.Load()-time.Now().UnixNano()))
+	return min(most, time.Duration(s.room.grace.Load()-s.room.srv.clock()))
 }
 
 // wait holds a speaker back while others catch up, so that a burst slows those who make it and

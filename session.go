@@ -38,7 +38,7 @@ type Conn struct {
 
 	encrypted bool // set before anything is written
 
-	// Deadlines that outrank those of single reads and writes, in Unix nanoseconds; zero means none.
+	// Deadlines that outrank those of single reads and writes, on the server's clock; zero means none.
 	readBy, writeBy atomic.Int64
 
 	// Owned by the reader. buf[r:w] is unread. With nothing unread a reader with raw holds no buffer.
@@ -115,7 +115,7 @@ func (c *Conn) write(p []byte) error {
 		c.conn.SetWriteDeadline(time.Now().Add(c.srv.limits.Write))
 		by := c.writeBy.Load()
 		if by != 0 {
-			c.conn.SetWriteDeadline(time.Unix(0, by))
+			c.conn.SetWriteDeadline(c.srv.began.Add(time.Duration(by)))
 		}
 		part := p
 		if c.encrypted {
@@ -156,14 +156,14 @@ func (c *Conn) endBy(reason *Error) {
 		d = min(d, lastChance)
 	}
 	by := time.Now().Add(d)
-	c.writeBy.Store(by.UnixNano())
+	c.writeBy.Store(int64(by.Sub(c.srv.began)))
 	c.conn.SetWriteDeadline(by)
 }
 
 // closeReading bounds the time in which anything is still read.
 func (c *Conn) closeReading(d time.Duration) {
 	by := time.Now().Add(d)
-	c.readBy.Store(by.UnixNano())
+	c.readBy.Store(int64(by.Sub(c.srv.began)))
 	c.conn.SetReadDeadline(by)
 }
 

@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, stdin, stdout *os.File, stderr io.W
 	case err != nil:
 		return 2
 	case flags.NArg() > 0:
-		fmt.Fprintf(stderr, "client: unexpected argument %q; see -help\n", flags.Arg(0))
+		fmt.Fprintf(stderr, "client: unexpected argument %q; a server is named with -addr; see -help\n", flags.Arg(0))
 		return 2
 	case pinned != nil && *ca != "":
 		fmt.Fprintln(stderr, "client: -tls-pin and -ca do not go together; see -help")

@@ -86,7 +86,7 @@ func TestAFrontCanLetSilenceEndAMessage(t *testing.T) {
 		ann.await("message another\n")
 		// Who has been asked for a sign of life is still waited for no longer than that takes.
 		ann.await("ping \n")
-		time.Sleep(10 * time.Second)
+		time.Sleep(7 * time.Second)
 		ann.send("here")
 		ann.await("message here\n")
 		ann.await("ping \n")

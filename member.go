@@ -310,14 +310,13 @@ func (m *member) poke() {
 	}
 }
 
+// direct reports whether a round can write to the member.
+func (m *member) direct() bool { return m.conn != nil && m.conn.raw != nil }
+
 // bring writes what is new in the member's rooms, as far as the peer's system takes it at once. Where something else
-// is to be written first, or the peer takes less, the member's flush goroutine sees to it.
-func (m *member) bring() {
-	if m.conn == nil || m.conn.raw == nil {
-		m.poke()
-		return
-	}
-	if m.flushing.take() && (!m.writeNow() || !m.flushing.end()) {
+// is to be written first, or the peer takes less, the member's flush goroutine sees to it. It is for members that are direct.
+func (m *member) bring(w *writing) {
+	if m.flushing.take() && (!m.writeNow(w) || !m.flushing.end()) {
 		go m.flush()
 	}
 }
@@ -327,7 +326,7 @@ const maxDirect = 10
 
 // writeNow writes what is new without waiting; false means that something is left, or was to be written first. It
 // is for who has taken flushing.
-func (m *member) writeNow() bool {
+func (m *member) writeNow(w *writing) bool {
 	var parts [maxDirect]struct {
 		seat *seat
 		tail int64
@@ -344,7 +343,7 @@ func (m *member) writeNow() bool {
 	}
 	m.mu.Unlock()
 	for i := range n {
-		if parts[i].seat.writeNow(parts[i].tail) {
+		if parts[i].seat.writeNow(w, parts[i].tail) {
 			continue
 		}
 		var rest []op // which are accounted for, and come before what came meanwhile
@@ -360,11 +359,11 @@ func (m *member) writeNow() bool {
 }
 
 // writeNow writes what the seat has to read up to the position tail, without waiting; false means that something is left.
-func (s *seat) writeNow(tail int64) bool {
+func (s *seat) writeNow(w *writing, tail int64) bool {
 	for s.bytes.pos() < tail {
 		span := s.bytes.span()
 		span = span[:min(int64(len(span)), tail-s.bytes.pos())]
-		n := s.member.conn.writeNow(span)
+		n := w.write(s.member.conn, span)
 		s.bytes.i += int64(n)
 		s.read(s.bytes.pos())
 		if n < len(span) {

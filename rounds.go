@@ -23,7 +23,7 @@ type rounds struct {
 
 const (
 	// flushShare is how much of its time, one in so many parts, a busy room spends in rounds.
-	flushShare = 4
+	flushShare = 6
 	// flushCredit is how much time a calm room may spend in rounds before it counts as busy.
 	flushCredit = 50 * time.Millisecond
 	// flushFull is how many bytes of events are worth a round in any case: with more to write, the
@@ -143,12 +143,26 @@ func (r *room) round() {
 	limit, most := int64(r.srv.limits.Lag), int64(0)
 	moved := r.unlisted.Load()
 	var batch [flushBatch]*seat
+	w := newWriting()
+	defer w.done()
 	for i, n := 0, flushBatch; n == flushBatch; i += n {
 		r.rosterMu.Lock()
 		n = copy(batch[:], r.list[min(i, len(r.list)):])
 		r.rosterMu.Unlock()
+		direct := batch[:0]
 		for _, s := range batch[:n] {
-			most = max(most, s.deliver(limit))
+			lag := s.lag()
+			most = max(most, lag)
+			switch {
+			case !s.keepsUp(lag, limit):
+			case s.member.direct():
+				direct = append(direct, s)
+			default:
+				s.member.poke() // and it is at it while the round writes
+			}
+		}
+		for _, s := range direct {
+			s.member.bring(w)
 		}
 	}
 	if moved != r.unlisted.Load() {
@@ -157,16 +171,14 @@ func (r *room) round() {
 	r.srv.stats.round(most)
 }
 
-// deliver brings what is new to the seat's member, or cuts it off if that is too much. It never waits, and
-// returns how far behind the seat was.
-func (s *seat) deliver(limit int64) (lag int64) {
-	lag = s.lag()
+// keepsUp reports whether there is something to bring to the seat's member, or else cuts it off if that is too much.
+func (s *seat) keepsUp(lag, limit int64) bool {
 	if lag <= 0 {
-		return 0
+		return false
 	}
 	if lag > limit || s.stuck() {
 		s.member.end(ErrTooSlow.(*Error))
-		return lag
+		return false
 	}
 	if lag > limit/4 && !s.behind.Load() {
 		s.took.Store(s.room.srv.clock())
@@ -178,8 +190,7 @@ func (s *seat) deliver(limit int64) (lag int64) {
 			}
 		}
 	}
-	s.member.bring()
-	return lag
+	return true
 }
 
 // socketGrace is how long speakers wait for a member whose system has taken so much already that it takes

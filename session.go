@@ -109,7 +109,9 @@ const recordBytes = 16 << 10
 // write writes all of p, as long as the peer takes some of it in every Limits.Write.
 func (c *Conn) write(p []byte) error {
 	if len(p) > 0 && c.raw != nil {
-		p = p[c.writeNow(p):]
+		w := newWriting()
+		p = p[w.write(c, p):]
+		w.done()
 	}
 	for len(p) > 0 {
 		c.conn.SetWriteDeadline(time.Now().Add(c.srv.limits.Write))

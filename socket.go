@@ -59,7 +59,7 @@ func (c *Conn) readRaw() error {
 	return c.readErr
 }
 
-// A writing is one write that does not wait.
+// A writing is for writes that do not wait, one after the other.
 type writing struct {
 	p   []byte
 	n   int
@@ -72,17 +72,21 @@ var writings = sync.Pool{New: func() any {
 	return w
 }}
 
-// writeNow writes as much of p as the peer's system takes at once. What is wrong with the connection shows in write. It
-// needs raw, and only one goroutine may write at a time.
-func (c *Conn) writeNow(p []byte) int {
-	w := writings.Get().(*writing)
-	w.p, w.n = p, 0
-	_ = c.raw.Control(w.try) // once the connection is closed nothing is written
-	n := w.n
+func newWriting() *writing { return writings.Get().(*writing) }
+
+// done gives w back.
+func (w *writing) done() {
 	w.p = nil
 	writings.Put(w)
-	c.srv.stats.written(n)
-	return n
+}
+
+// write writes as much of p to c as the peer's system takes at once. What is wrong with the connection shows in Conn.write.
+// c needs raw, and only one goroutine may write to it at a time.
+func (w *writing) write(c *Conn, p []byte) int {
+	w.p, w.n = p, 0
+	_ = c.raw.Control(w.try) // once the connection is closed nothing is written
+	c.srv.stats.written(w.n)
+	return w.n
 }
 
 // atEnd returns what reading n bytes without an error means.

@@ -66,7 +66,7 @@ func TestWhoIsCutOffGetsWholeLines(t *testing.T) {
 	m.mu.Unlock()
 	span := seat.bytes.span()
 	half := len(span) / 2
-	seat.bytes.i += int64(m.conn.writeNow(span[:half]))
+	seat.bytes.i += int64(newWriting().write(m.conn, span[:half]))
 	m.end(ErrTooSlow.(*Error))
 	go m.flush()
 

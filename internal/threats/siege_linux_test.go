@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
-	"slices"
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -71,21 +71,21 @@ func (j *journal) note(e *chatroom.Event) bool {
 	return true
 }
 
-// flat checks that memory does not grow once everything has been there that is kept for a while: that
-// the last quarter needs what the second did.
+// flat checks that memory does not grow once everything has been there that is kept for a while: that the least there was in
+// the last quarter is what it was in the second. At other moments there is also what those hold who read nothing just then.
 func flat(t *testing.T, what string, samples []memory, of func(memory) int64) {
 	t.Helper()
-	middle := func(q int) int64 {
-		var quarter []int64
+	least := func(q int) int64 {
+		least := int64(math.MaxInt64)
 		for _, m := range samples[q*len(samples)/4 : (q+1)*len(samples)/4] {
-			quarter = append(quarter, of(m))
+			least = min(least, of(m))
 		}
-		slices.Sort(quarter)
-		return quarter[len(quarter)/2]
+		return least
 	}
-	second, last := middle(1), middle(3)
-	t.Logf("%s: %s in the second quarter, %s in the last", what, mebibytes(second), mebibytes(last))
-	if *full && last > second+second/10 {
+	second, last := least(1), least(3)
+	t.Logf("%s: %s at least in the second quarter, %s in the last", what, mebibytes(second), mebibytes(last))
+	const swing = 8 << 20 // one who holds a log may be there at every look
+	if *full && last > second+second/10+swing {
 		t.Errorf("%s grows: %s, %s", what, mebibytes(second), mebibytes(last))
 	}
 }

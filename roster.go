@@ -330,7 +330,7 @@ func leaveText(reason *Error) string {
 // rename gives m another nick, in all its rooms.
 func (s *server) rename(ctx context.Context, m *member, nick, id string) (Event, error) {
 	if err := m.muted(); err != nil {
-		return Event{}, err // a nick says something too, and a mute may be on the nick alone
+		return Event{}, err // everybody reads a nick, and the mute may be on the old one alone
 	}
 	nick, err := ValidNick(nick)
 	if err != nil {
@@ -338,9 +338,6 @@ func (s *server) rename(ctx context.Context, m *member, nick, id string) (Event,
 	}
 	if nick == m.info().Nick {
 		return Event{}, &Error{Code: CodeBadRequest, Text: "that is your nick already"}
-	}
-	if err := m.muted(); err != nil {
-		return Event{}, err // everybody reads a nick, and the mute may be on the old one alone
 	}
 	if m.conn != nil {
 		current := s.identity(m)

@@ -22,7 +22,7 @@ type rounds struct {
 }
 
 const (
-	// flushShare is how much of its time, one in so many parts, a busy room spends in rounds.
+	// flushShare is how many times as long as a round took a busy room puts the next one off.
 	flushShare = 6
 	// flushCredit is how much time a calm room may spend in rounds before it counts as busy.
 	flushCredit = 50 * time.Millisecond

@@ -28,11 +28,11 @@ func TestWhoIsCutOffGetsWholeLines(t *testing.T) {
 		}
 	}()
 	conn, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
+	if err == nil {
+		defer conn.Close()
+		_, err = conn.Write([]byte(`{"type":"join","nick":"ann"}` + "\n"))
 	}
-	defer conn.Close()
-	if _, err := conn.Write([]byte(`{"type":"join","nick":"ann"}` + "\n")); err != nil {
+	if err != nil {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(conn)
@@ -65,8 +65,7 @@ func TestWhoIsCutOffGetsWholeLines(t *testing.T) {
 	m.box = append(m.box, op{seat: seat, upto: seat.tail()})
 	m.mu.Unlock()
 	span := seat.bytes.span()
-	half := len(span) / 2
-	seat.bytes.i += int64(newWriting().write(m.conn, span[:half]))
+	seat.bytes.i += int64(newWriting().write(m.conn, span[:len(span)/2]))
 	m.end(ErrTooSlow.(*Error))
 	go m.flush()
 

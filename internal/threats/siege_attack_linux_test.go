@@ -134,17 +134,21 @@ func (a *attacker) readNothing() {
 	wait(a.g.peace, time.Duration(a.rand.IntN(12))*time.Second)
 }
 
+// come connects, and joins half of the time after having gone again.
+func (a *attacker) come() *peer {
+	p := a.dial()
+	if p != nil && a.rand.IntN(2) == 0 {
+		p.drop()
+		p = a.enter("lobby")
+	}
+	return p
+}
+
 // talkGarbage sends what is no command, or none that makes sense, before and after joining.
 func (a *attacker) talkGarbage() {
-	p := a.dial()
+	p := a.come()
 	if p == nil {
 		return
-	}
-	if a.rand.IntN(2) == 0 {
-		p.drop()
-		if p = a.enter("lobby"); p == nil {
-			return
-		}
 	}
 	defer p.drop()
 	noise := make([]byte, 1+a.rand.IntN(4<<10))
@@ -165,15 +169,9 @@ func (a *attacker) talkGarbage() {
 
 // neverEnd sends a line that is too long, or has no end.
 func (a *attacker) neverEnd() {
-	p := a.dial()
+	p := a.come()
 	if p == nil {
 		return
-	}
-	if a.rand.IntN(2) == 0 {
-		p.drop()
-		if p = a.enter("lobby"); p == nil {
-			return
-		}
 	}
 	defer p.drop()
 	if a.rand.IntN(2) == 0 {

@@ -12,6 +12,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"example.com/chatroom/internal/histogram"
 )
 
 // A generator is all the members of a server. One goroutine waits for all connections at once, reads in large pieces and
@@ -38,7 +40,7 @@ type generator struct {
 	// What is measured, while it is.
 	measuring bool
 	since     int64
-	delays    histogram
+	delays    histogram.Histogram
 	pause     int64 // the longest a member waited for something
 }
 
@@ -252,7 +254,7 @@ func (g *generator) take(c *conn, b []byte, now int64) int {
 		}
 		g.delivered++
 		if g.measuring {
-			g.delays.add(now - p.sent)
+			g.delays.Add(time.Duration(now - p.sent))
 		}
 	}
 }
@@ -291,7 +293,7 @@ func (g *generator) progress() (progress, error) {
 
 // measure begins to measure.
 func (g *generator) measure() {
-	g.delays, g.pause, g.since, g.measuring = histogram{}, 0, g.now(), true
+	g.delays, g.pause, g.since, g.measuring = histogram.Histogram{}, 0, g.now(), true
 }
 
 // measured ends that.

@@ -156,9 +156,9 @@ func (t *trial) watch(m *measured, f func() error) error {
 	v[generatorCPU] = float64(ended.cpu-began.cpu) / n
 	v[size] = float64(ended.received-began.received) / n
 	v[batched] = n / float64(ended.reads-began.reads)
-	v[p50] = float64(t.gen.delays.quantile(0.5))
-	v[p99] = float64(t.gen.delays.quantile(0.99))
-	v[p999] = float64(t.gen.delays.quantile(0.999))
+	v[p50] = float64(t.gen.delays.Quantile(0.5))
+	v[p99] = float64(t.gen.delays.Quantile(0.99))
+	v[p999] = float64(t.gen.delays.Quantile(0.999))
 	v[pause] = float64(t.gen.pause)
 	v[rss] = float64(last.RSS)
 	return nil

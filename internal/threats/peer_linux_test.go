@@ -7,12 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/chatroom/internal/histogram"
 )
 
 // A peer is a connection to a server, of whatever sort.
@@ -186,27 +187,24 @@ func crowd(t *testing.T, addr string, n int, hear func(line []byte)) (all []*mem
 	return all
 }
 
-// Delays are how long something took, each time. They may be added to from many goroutines.
+// Delays are how long something took, each time. They may be added to from many goroutines. They take as much memory for millions as
+// for a few: growing would stop those who add to them, and they are to measure others.
 type delays struct {
 	mu  sync.Mutex
-	all []time.Duration
+	all histogram.Histogram
 }
 
 func (d *delays) add(took time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.all = append(d.all, took)
+	d.all.Add(took)
 }
 
 // quantile returns a duration that the fraction q does not exceed.
 func (d *delays) quantile(q float64) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.all) == 0 {
-		return 0
-	}
-	slices.Sort(d.all)
-	return d.all[min(len(d.all)-1, int(q*float64(len(d.all))))].Round(10 * time.Microsecond)
+	return d.all.Quantile(q).Round(10 * time.Microsecond)
 }
 
 func (d *delays) p99() time.Duration { return d.quantile(0.99) }
@@ -214,7 +212,7 @@ func (d *delays) p99() time.Duration { return d.quantile(0.99) }
 func (d *delays) count() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(d.all)
+	return d.all.Total()
 }
 
 func (d *delays) String() string {

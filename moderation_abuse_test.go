@@ -6,15 +6,12 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"example.com/chatroom"
 )
-
-// What people try who are moderated, and what moderators try who are not above others.
 
 // enterAs joins in process.
 func enterAs(t testing.TB, srv chatroom.Server, nick string, role chatroom.Role, rooms ...string) chatroom.Client {
@@ -80,45 +77,6 @@ func mustNotSee(t testing.TB, events []chatroom.Event, word string) {
 	}
 }
 
-func TestAMutedMemberGetsNoTextOut(t *testing.T) {
-	for name, last := range map[string]chatroom.Command{
-		"leave": chatroom.LeaveRoom("lobby", "PILLS"),
-		"quit":  chatroom.Quit("PILLS"),
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				srv := hostBubble(t)
-				ann, bob := enterAs(t, srv, "ann", 0), enterAs(t, srv, "bob", 0)
-				asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbMute, Nick: "bob", For: time.Hour})
-				mustRefuse(t, bob, chatroom.Say("", "PILLS"), chatroom.ErrMuted)
-				mustRefuse(t, bob, chatroom.Action("", "PILLS"), chatroom.ErrMuted)
-				mustRefuse(t, bob, chatroom.Topic("", "PILLS"), chatroom.ErrMuted)
-				mustRefuse(t, bob, chatroom.Private("ann", "PILLS"), chatroom.ErrMuted)
-				mustRefuse(t, bob, chatroom.Rename("PILLS"), chatroom.ErrMuted)
-				mustRefuse(t, bob, chatroom.JoinRoom("PILLS"), chatroom.ErrMuted)
-				mustSend(t, bob, last)
-				mustNotSee(t, unread(t, ann), "PILLS")
-				if rooms := srv.Rooms(); len(rooms) != 1 {
-					t.Errorf("there are the rooms %v", rooms)
-				}
-			})
-		})
-	}
-}
-
-func TestAMuteOnANickEndsWithNoRename(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		srv := hostBubble(t)
-		bob := enterAs(t, srv, "bob", 0)
-		asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbMute, Nick: "bob", For: time.Minute})
-		mustRefuse(t, bob, chatroom.Rename("robert"), chatroom.ErrMuted)
-		mustRefuse(t, bob, chatroom.Say("", "hi"), chatroom.ErrMuted)
-		time.Sleep(time.Minute)
-		mustSend(t, bob, chatroom.Rename("robert"))
-		mustSend(t, bob, chatroom.Say("", "hi"))
-	})
-}
-
 func TestSlowModeIsForEveryText(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := hostBubble(t)
@@ -160,19 +118,6 @@ func TestFiltersReviewLastWords(t *testing.T) {
 	})
 }
 
-func TestNothingIsSaidAfterAMute(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var srv chatroom.Server
-		mutes := func(ctx context.Context, d chatroom.Draft) (chatroom.Verdict, error) {
-			_, err := srv.Moderate(ctx, chatroom.Command{Verb: chatroom.VerbMute, Nick: d.Nick})
-			return chatroom.Verdict{}, err
-		}
-		srv = hostBubble(t, chatroom.WithFilter(chatroom.FilterStep{Name: "slow", Filter: chatroom.FilterFunc(mutes)}))
-		bob := enterAs(t, srv, "bob", 0)
-		mustRefuse(t, bob, chatroom.Say("", "hi"), chatroom.ErrMuted)
-	})
-}
-
 func TestWhoIsInNoRoomIsKickedToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := hostBubble(t)
@@ -186,72 +131,6 @@ func TestWhoIsInNoRoomIsKickedToo(t *testing.T) {
 			t.Errorf("the acts are %+v", acts)
 		}
 		mustRefuse(t, mod, chatroom.Kick("bob", ""), chatroom.ErrNoSuchNick)
-	})
-}
-
-// A meddler is a BanMatcher and a BanWatcher in whose calls other things happen.
-type meddler struct {
-	chatroom.BanStore
-	matched func(chatroom.Subject) // once the answer is known
-	adds    func()
-	watched chan func() // holds what Watch was given
-}
-
-func meddling() *meddler {
-	return &meddler{BanStore: chatroom.MemoryBans(), watched: make(chan func(), 1)}
-}
-
-func (m *meddler) Match(ctx context.Context, s chatroom.Subject) ([]chatroom.Ban, error) {
-	bans, err := m.List(ctx)
-	if m.matched != nil {
-		m.matched(s)
-	}
-	return bans, err
-}
-
-func (m *meddler) Add(ctx context.Context, b chatroom.Ban) error {
-	if m.adds != nil {
-		m.adds()
-	}
-	return m.BanStore.Add(ctx, b)
-}
-
-func (m *meddler) Watch(ctx context.Context, changed func()) error {
-	m.watched <- changed
-	<-ctx.Done()
-	return ctx.Err()
-}
-
-func TestAMuteGivenDuringAnUnmuteHolds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := meddling()
-		srv := hostBubble(t, chatroom.WithBanStore(store))
-		bob := enterAs(t, srv, "bob", 0)
-		asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbMute, Target: "b*"})
-		store.matched = func(chatroom.Subject) {
-			store.matched = nil
-			asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbMute, Nick: "bob"})
-		}
-		asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbUnmute, Target: "b*"})
-		mustRefuse(t, bob, chatroom.Say("", "hi"), chatroom.ErrMuted)
-	})
-}
-
-func TestABanByAnotherHandDuringAJoinHolds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := meddling()
-		srv := hostBubble(t, chatroom.WithBanStore(store))
-		changed := <-store.watched
-		store.matched = func(chatroom.Subject) {
-			store.matched = nil
-			if err := store.BanStore.Add(t.Context(), chatroom.Ban{ID: "x", Kind: chatroom.BanNick, Value: "bob"}); err != nil {
-				t.Error(err)
-			}
-			changed()
-		}
-		if _, err := srv.Join(t.Context(), chatroom.Identity{Nick: "bob"}); !errors.Is(err, chatroom.ErrBanned) {
-			t.Errorf("bob joins: %v", err)
-		}
 	})
 }
 
@@ -333,31 +212,6 @@ func TestNobodyActsOnAnAdminWhoHasLeft(t *testing.T) {
 		bob.Close()
 		mustSend(t, mod, chatroom.Command{Verb: chatroom.VerbBan, Nick: "ann"})
 		mustSend(t, mod, chatroom.Command{Verb: chatroom.VerbBan, Nick: "bob"})
-	})
-}
-
-func TestAMutedModeratorStaysMuted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		srv := hostBubble(t)
-		mod, other := enterAs(t, srv, "mod", chatroom.RoleModerator), enterAs(t, srv, "other", chatroom.RoleModerator)
-		id := asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbMute, Nick: "mod"}).Act.ID
-		for _, cmd := range []chatroom.Command{
-			{Verb: chatroom.VerbUnmute, Nick: "mod"},
-			{Verb: chatroom.VerbUnban, Ref: id},
-			{Verb: chatroom.VerbAllow, Nick: "mod"},
-			{Verb: chatroom.VerbAllow, Target: "*"},
-			{Verb: chatroom.VerbUndo, Ref: id},
-		} {
-			mustRefuse(t, mod, cmd, chatroom.ErrDenied)
-		}
-		mustRefuse(t, mod, chatroom.Say("", "hi"), chatroom.ErrMuted)
-		mustSend(t, other, chatroom.Command{Verb: chatroom.VerbUnmute, Nick: "mod"})
-		mustSend(t, mod, chatroom.Say("", "hi"))
-
-		// What one has done oneself one may take back.
-		mustSend(t, mod, chatroom.Command{Verb: chatroom.VerbMute, Target: "m*", Force: true})
-		mustSend(t, mod, chatroom.Command{Verb: chatroom.VerbUndo})
-		mustSend(t, mod, chatroom.Say("", "hi"))
 	})
 }
 
@@ -554,98 +408,6 @@ func TestGivingUpASendIsNoWayPastAFilter(t *testing.T) {
 	})
 }
 
-// A register is a Refresher whose accounts a test changes.
-type register struct {
-	role    chatroom.Role
-	gone    bool
-	asked   func() // while somebody is at the door
-	watched chan func(string)
-}
-
-func (r *register) Authenticate(_ context.Context, req chatroom.AuthRequest) (chatroom.Identity, error) {
-	id := chatroom.Identity{Nick: req.Nick, Account: req.Nick, Role: r.role}
-	if r.asked != nil {
-		r.asked()
-	}
-	return id, nil
-}
-
-func (r *register) Watch(ctx context.Context, changed func(string)) error {
-	r.watched <- changed
-	<-ctx.Done()
-	return ctx.Err()
-}
-
-func (r *register) Refresh(_ context.Context, id chatroom.Identity) (chatroom.Identity, error) {
-	if r.gone {
-		return chatroom.Identity{}, chatroom.ErrNoAccount
-	}
-	id.Role = r.role
-	return id, nil
-}
-
-func TestAnAccountRevokedDuringAJoinIsEnded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		accounts := &register{watched: make(chan func(string), 1)}
-		srv := hostBubble(t, chatroom.WithAuthenticator(accounts))
-		changed := <-accounts.watched
-		accounts.asked = func() {
-			accounts.gone = true
-			changed("ann")
-		}
-		ann := call(t, srv)
-		ann.send(`{"type":"join","nick":"ann"}`)
-		if heard := ann.hear(); !strings.Contains(heard, `"type":"bye","code":"unauthorized"`) {
-			t.Errorf("ann hears %s", heard)
-		}
-	})
-}
-
-// stuckStore is a store, a filter's backend and whatever else that hangs for ever, until a test ends.
-type stuckStore struct {
-	chatroom.BanStore
-	calls atomic.Int32
-	freed chan struct{}
-}
-
-func (s *stuckStore) Match(context.Context, chatroom.Subject) ([]chatroom.Ban, error) {
-	s.calls.Add(1)
-	<-s.freed
-	return nil, nil
-}
-
-func (s *stuckStore) Watch(context.Context, func()) error {
-	<-s.freed
-	return nil
-}
-
-func TestAStoreThatHangsHoldsABoundedNumberOfGoroutines(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := &stuckStore{BanStore: chatroom.MemoryBans(), freed: make(chan struct{})}
-		defer close(store.freed)
-		srv, err := chatroom.New(chatroom.WithBanStore(store))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for wave := range 3 {
-			var joining sync.WaitGroup
-			for i := range 1000 {
-				joining.Go(func() {
-					_, err := srv.Join(t.Context(), chatroom.Identity{Nick: fmt.Sprintf("bot%d-%d", wave, i)})
-					if !errors.Is(err, chatroom.ErrUnavailable) {
-						t.Errorf("Join: %v", err)
-					}
-				})
-			}
-			joining.Wait()
-		}
-		if calls := store.calls.Load(); calls > 1000 {
-			t.Errorf("%d calls hang in the store", calls)
-		}
-		srv.Close() // returns, though Watch does not
-	})
-}
-
 func TestAnUndoOfSlowModeLeavesTheLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := hostBubble(t)
@@ -656,26 +418,6 @@ func TestAnUndoOfSlowModeLeavesTheLock(t *testing.T) {
 		mustSend(t, bob, chatroom.Say("", "hi"))
 		if _, err := srv.Join(t.Context(), chatroom.Identity{Nick: "eve"}); !errors.Is(err, chatroom.ErrLocked) {
 			t.Errorf("eve joins: %v", err)
-		}
-	})
-}
-
-func TestAStoreSteersNoTerminal(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		evil := "\x1b[2J\nann> hi\u202e"
-		srv := hostBubble(t, chatroom.WithBanStore(chatroom.MemoryBans(
-			chatroom.Ban{ID: "a", Kind: chatroom.BanNick, Value: "bob", Reason: evil, Note: evil, By: evil},
-			chatroom.Ban{ID: "b", Kind: chatroom.BanNick, Value: evil, Effect: chatroom.EffectMute, Reason: evil},
-		)))
-		enterAs(t, srv, "ann", 0)
-		bob := call(t, srv)
-		bob.send("bob")
-		if heard := bob.hear(); strings.Contains(heard, "\x1b") || strings.Contains(heard, "\nann> ") {
-			t.Errorf("bob hears %q", heard)
-		}
-		e := asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbBans})
-		if shown := string(clockFront.AppendEvent(nil, &e)); strings.Contains(shown, "\x1b") || strings.Contains(shown, "\nann> ") {
-			t.Errorf("moderators are shown %q", shown)
 		}
 	})
 }

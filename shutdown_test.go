@@ -1,12 +1,17 @@
 package chatroom_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/chatroom"
@@ -86,4 +91,72 @@ func (w *wire) speakOnce(nick string) string {
 			w.send(`{"type":"say","text":"hello"}`)
 		}
 	}
+}
+
+func TestShutdownTellsEverybodyWhoReads(t *testing.T) {
+	srv, addr := host(t, brisk(chatroom.Limits{Lag: 16 << 20, Write: time.Minute, Idle: time.Hour}))
+	stuck := join(t, addr, "stuck")
+	stuck.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+	var told atomic.Int32
+	var wg sync.WaitGroup
+	for i := range 199 {
+		w := join(t, addr, fmt.Sprint("m", i))
+		wg.Go(func() {
+			said, _ := io.ReadAll(w.r)
+			if bytes.Contains(said, []byte(`"type":"bye","code":"shutdown"`)) {
+				told.Add(1)
+			}
+		})
+	}
+	bot, err := srv.Join(t.Context(), chatroom.Identity{Nick: "bot"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Repeat("x", 4000)
+	for range 100 {
+		if _, err := bot.Send(t.Context(), chatroom.Say("", text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(ctx); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	wg.Wait()
+	if told.Load() != 199 {
+		t.Errorf("%d of 199 got the farewell", told.Load())
+	}
+	if _, err := srv.Join(t.Context(), chatroom.Identity{Nick: "late"}); !errors.Is(err, chatroom.ErrServerClosed) {
+		t.Errorf("Join after Shutdown: %v", err)
+	}
+}
+
+// TestShutdownReturnsAtItsDeadline has a peer that keeps the server writing for longer.
+func TestShutdownReturnsAtItsDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, err := chatroom.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		near, far := net.Pipe() // nothing is read from near after the welcome begins
+		defer near.Close()
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			srv.ServeConn(t.Context(), far)
+		}()
+		io.WriteString(near, `{"type":"join","nick":"stuck"}`+"\n")
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		if err := srv.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("Shutdown took %v", took)
+		}
+		<-served
+	})
 }

@@ -106,6 +106,22 @@ func (x *banIndex) all() []Ban {
 	return inUTC(inOrder(found))
 }
 
+// expired returns the IDs of n bans at most that have expired at now. It looks at a few bans only, others each time.
+func (x *banIndex) expired(n int, now time.Time) (ids []string) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	looks := 0
+	for id, b := range x.tables.byID { // which begins anywhere
+		if looks++; looks > 64 || len(ids) == n {
+			break
+		}
+		if b.Expired(now) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // latest returns how many bans have not expired at now, and the n of them that were created last.
 func (x *banIndex) latest(n int, now time.Time) (bans []Ban, count int) {
 	newer := func(a, b *Ban) int {

@@ -175,6 +175,7 @@ func (s *server) ban(ctx context.Context, a actor, cmd Command) (Event, error) {
 	for _, note := range st.notes {
 		a.tell(note + ".")
 	}
+	s.removeExpired(context.WithoutCancel(ctx))
 	return done, nil
 }
 
@@ -438,6 +439,23 @@ func (s *server) unstore(ctx context.Context, bans []Ban) (err error) {
 	}
 	s.bansGiven.Add(1)
 	return err
+}
+
+const (
+	// keepExpired is for how long the store keeps what has expired. The comment of BanStore names it.
+	keepExpired = time.Hour
+	// expiredAtOnce is how many bans removeExpired removes for each act that gives some: more than one gives, so that they become fewer.
+	expiredAtOnce = maxTogether + 1
+)
+
+// removeExpired removes some of the bans that expired a while ago, so that what is given for a minute does not stay for years.
+func (s *server) removeExpired(ctx context.Context) {
+	for _, id := range s.index.expired(expiredAtOnce, time.Now().Add(-keepExpired)) {
+		if err := s.unstore(ctx, []Ban{{ID: id}}); err != nil {
+			s.log.Error("ban that has expired is not removed", "ban", id, "err", err)
+			return
+		}
+	}
 }
 
 // execute applies what was stored to those who are here, and returns them.

@@ -60,6 +60,9 @@ var ErrNoBan = errors.New("chatroom: no such ban")
 // context that ends after Limits.Callback. A store may be slow, fail or panic: that costs the
 // caller only.
 //
+// Of the bans that a server has listed it removes some that expired more than an hour ago whenever it stores others. From a
+// BanMatcher it removes none.
+//
 // A store gives every field back as it was, to the second in its times, whatever characters it
 // holds. A call whose context has ended does nothing and returns the context's error. What one
 // call stored, every later call sees. chatroomtest.TestBanStore checks a store against all this.

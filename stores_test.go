@@ -9,6 +9,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"example.com/chatroom"
 )
@@ -123,4 +126,68 @@ func TestAStoreSteersNoTerminal(t *testing.T) {
 			t.Errorf("moderators are shown %q", shown)
 		}
 	})
+}
+
+// A hoarder is a store that keeps what is to be removed, once it is told to.
+type hoarder struct {
+	chatroom.BanStore
+	greedy atomic.Bool
+}
+
+func (h *hoarder) Remove(ctx context.Context, id string) error {
+	if h.greedy.Load() {
+		return errStore
+	}
+	return h.BanStore.Remove(ctx, id)
+}
+
+func TestWhatExpiredLongAgoIsRemoved(t *testing.T) {
+	var bans []chatroom.Ban
+	add := func(n int, name string, expires time.Time) {
+		for i := range n {
+			id := fmt.Sprint(name, i)
+			bans = append(bans, chatroom.Ban{ID: id, Kind: chatroom.BanNick, Value: id, Expires: expires})
+		}
+	}
+	add(300, "old", time.Now().Add(-61*time.Minute))
+	add(50, "late", time.Now().Add(-30*time.Minute))
+	add(50, "live", time.Now().Add(30*time.Minute))
+	add(50, "ever", time.Time{})
+	store := &hoarder{BanStore: chatroom.MemoryBans(bans...)}
+	srv := hostBubble(t, chatroom.WithBanStore(store))
+	left := func() map[string]int {
+		all, err := store.List(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := make(map[string]int)
+		for _, b := range all {
+			n[strings.TrimRight(b.Value, "0123456789")]++
+		}
+		return n
+	}
+	again := func() {
+		asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbBan, Target: "nick:mallory"})
+		asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbUnban, Target: "nick:mallory"})
+	}
+	store.greedy.Store(true)
+	for range 10 {
+		asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbBan, Target: "nick:mallory"})
+	}
+	want := map[string]int{"old": 300, "late": 50, "live": 50, "ever": 50, "mallory": 10}
+	if diff := cmp.Diff(want, left()); diff != "" {
+		t.Errorf("a store that removes nothing (-want +got):\n%s", diff)
+	}
+	store.greedy.Store(false)
+	for i := 0; i < 10_000 && left()["old"] > 0; i++ {
+		again()
+	}
+	want = map[string]int{"late": 50, "live": 50, "ever": 50}
+	if diff := cmp.Diff(want, left()); diff != "" {
+		t.Errorf("in the end (-want +got):\n%s", diff)
+	}
+	if id := "live7"; !t.Failed() {
+		_, err := srv.Join(t.Context(), chatroom.Identity{Nick: id})
+		wantCode(t, err, chatroom.CodeBanned)
+	}
 }

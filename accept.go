@@ -197,12 +197,9 @@ func (s *server) turnAway(c *Conn, why *Error) {
 
 // farewell returns what ends a connection before it is known which front its peer speaks to: a line
 // of the first front that can write one.
-func (c *Conn) farewell(why *Error) (line []byte) {
-	defer func() {
-		if p := recover(); p != nil {
-			line = nil
-		}
-	}()
+func (c *Conn) farewell(why *Error) []byte {
+	var err error // which is logged
+	defer c.srv.recovered("encoder", &err)
 	for _, f := range c.greeting.fronts {
 		if enc, ok := f.(Encoder); ok {
 			return enc.AppendEvent(nil, &Event{Kind: KindBye, Err: why})

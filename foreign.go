@@ -3,7 +3,6 @@ package chatroom
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"strings"
 )
 
@@ -71,7 +70,7 @@ func (c *Conn) turnOut(s *stranger) error {
 	if s.answer != "" && c.write([]byte(s.answer)) == nil {
 		// It has more to say, which has to be read, or its system may throw the answer away.
 		c.hangUp(nil)
-		_, _ = io.Copy(io.Discard, c.conn)
+		c.readOut()
 	}
 	return fmt.Errorf("%w: it begins like %s", ErrNoFront, s.name)
 }

@@ -273,10 +273,10 @@ func (h onlyPanics) Enabled(context.Context, slog.Level) bool { return true }
 func (h onlyPanics) Handle(ctx context.Context, r slog.Record) error {
 	stack := false
 	r.Attrs(func(a slog.Attr) bool {
-		stack = stack || a.Key == "stack" && strings.Contains(a.Value.String(), "hooks_test.go")
+		stack = stack || a.Key == "stack" && strings.Contains(a.Value.String(), "_test.go:")
 		return true
 	})
-	if !strings.HasSuffix(r.Message, "panicked") || !stack {
+	if !strings.Contains(r.Message, "panicked") || !stack {
 		return nil
 	}
 	return h.Handler.Handle(ctx, r)

@@ -3,6 +3,7 @@ package chatroom
 import (
 	"fmt"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -420,12 +421,12 @@ func (r *room) unlist(s *seat) {
 // encode encodes what the room has ordered since the last time.
 func (s *stream) encode() {
 	s.mu.Lock()
-	var panicked any
+	var broke *encoderPanic
 	for span := s.src.span(); len(span) > 0; span = s.src.span() {
 		for i := range span {
 			record, p := s.encodeOne(&span[i].Event)
 			if p != nil && !s.broken {
-				s.broken, panicked = true, p
+				s.broken, broke = true, p
 			}
 			s.log.commit(record)
 		}
@@ -433,16 +434,22 @@ func (s *stream) encode() {
 	}
 	s.log.trim(s.room.first.Load())
 	s.mu.Unlock()
-	if panicked != nil {
+	if broke != nil {
 		s.room.srv.log.Error("encoder panicked; its members miss events",
-			"room", s.room.name, "encoder", fmt.Sprintf("%T", s.enc), "panic", panicked)
+			"room", s.room.name, "encoder", fmt.Sprintf("%T", s.enc), "panic", broke.value, "stack", broke.stack)
 	}
 }
 
-func (s *stream) encodeOne(e *Event) (record []byte, panicked any) {
+// An encoderPanic is what an encoder panicked with, and where. It is logged once the lock is released.
+type encoderPanic struct {
+	value any
+	stack string
+}
+
+func (s *stream) encodeOne(e *Event) (record []byte, broke *encoderPanic) {
 	defer func() {
-		if panicked = recover(); panicked != nil {
-			record = nil
+		if p := recover(); p != nil {
+			record, broke = nil, &encoderPanic{p, string(debug.Stack())}
 		}
 	}()
 	return s.enc.AppendEvent(s.log.space(), e), nil

@@ -2,6 +2,7 @@ package chatroom
 
 import (
 	"context"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -465,7 +466,7 @@ func (m *member) drain() error {
 func (m *member) encode(dst []byte, e *Event) (out []byte) {
 	defer func() {
 		if p := recover(); p != nil {
-			m.srv.log.Error("encoder panicked", "kind", e.Kind, "panic", p)
+			m.srv.log.Error("encoder panicked", "kind", e.Kind, "panic", p, "stack", string(debug.Stack()))
 			out = dst
 		}
 	}()

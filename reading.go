@@ -126,7 +126,7 @@ func (c *Conn) fillOnce() error {
 		c.grow()
 	}
 	for {
-		n, err := c.conn.Read(c.buf[c.w:])
+		n, err := c.readConn(c.buf[c.w:])
 		c.w += n
 		if n > 0 {
 			return nil
@@ -136,6 +136,21 @@ func (c *Conn) fillOnce() error {
 		}
 	}
 }
+
+// readConn reads from the transport, which may be the program's own.
+func (c *Conn) readConn(p []byte) (n int, err error) {
+	defer c.srv.recovered("connection", &err)
+	return c.conn.Read(p)
+}
+
+// readOut reads what the peer still sends, up to the end.
+func (c *Conn) readOut() {
+	_, _ = io.Copy(io.Discard, readerFunc(c.readConn)) // it is hung up on either way
+}
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // idleBytes is the size of the buffer that waits where only one that waits can be read into.
 const idleBytes = 256
@@ -275,7 +290,7 @@ func (c *Conn) await() error {
 
 // answer lets the front deal with what there is to read, or with what reading came to.
 func (c *Conn) answer(got error) (err error) {
-	defer c.srv.recovered("front "+c.front.Name(), &err)
+	defer c.srv.recovered("front", &err)
 	if got != nil {
 		if c.err = c.readError(got); c.err == nil {
 			return nil // a ping is out

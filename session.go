@@ -123,7 +123,7 @@ func (c *Conn) write(p []byte) error {
 		if c.encrypted {
 			part = p[:min(len(p), recordBytes)]
 		}
-		n, err := c.conn.Write(part)
+		n, err := c.writeConn(part)
 		p = p[n:]
 		c.srv.stats.written(n)
 		if err != nil && (n == 0 || by != 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
@@ -131,6 +131,12 @@ func (c *Conn) write(p []byte) error {
 		}
 	}
 	return nil
+}
+
+// writeConn writes to the transport, which may be the program's own.
+func (c *Conn) writeConn(p []byte) (n int, err error) {
+	defer c.srv.recovered("connection", &err)
+	return c.conn.Write(p)
 }
 
 func writeError(err error) *Error {
@@ -360,12 +366,13 @@ func (c *Conn) serve(ctx context.Context, fronts []Front) error {
 }
 
 // handshakeTLS makes sure a TLS handshake happens here, under the handshake's deadline.
-func (c *Conn) handshakeTLS(ctx context.Context) error {
+func (c *Conn) handshakeTLS(ctx context.Context) (err error) {
 	t, ok := c.conn.(interface{ HandshakeContext(context.Context) error })
 	if !ok {
 		return nil
 	}
 	c.encrypted = true
+	defer c.srv.recovered("TLS handshake", &err) // which calls what is in the tls.Config
 	ctx, cancel := context.WithDeadline(ctx, c.greeting.first)
 	defer cancel()
 	return t.HandshakeContext(ctx)
@@ -437,7 +444,7 @@ func takesAnybody(f Front) bool { return f.Detect(nil) == Mine }
 
 // converse runs the front, whose panic ends this connection only.
 func (c *Conn) converse(ctx context.Context) (err error) {
-	defer c.srv.recovered("front "+c.front.Name(), &err)
+	defer c.srv.recovered("front", &err)
 	return c.front.Serve(ctx, c)
 }
 
@@ -458,5 +465,5 @@ func (c *Conn) finish(err error) {
 	<-m.opening(&m.left)
 	// The peer has been told to go. Reading on until it does keeps its system from throwing away
 	// what it has not read yet.
-	_, _ = io.Copy(io.Discard, c.conn)
+	c.readOut()
 }

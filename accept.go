@@ -148,8 +148,7 @@ func (s *server) enter(conn net.Conn, fronts []Front) (*Conn, error) {
 func (s *server) disguised(conn net.Conn) bool { return s.addrOf != nil || proxied(conn) != nil }
 
 // identify finds out where the peer of a connection is that was let in without that.
-func (s *server) identify(c *Conn) (err error) {
-	defer s.recovered("AddrOf", &err)
+func (s *server) identify(ctx context.Context, c *Conn) error {
 	p := proxied(c.conn)
 	if p != nil {
 		if err := p.readHeader(); err != nil {
@@ -162,7 +161,14 @@ func (s *server) identify(c *Conn) (err error) {
 	}
 	known := p == nil || !p.forItself()
 	if s.addrOf != nil {
-		if addr := s.addrOf(c.conn); addr.IsValid() {
+		addr, err := ask(ctx, s, "AddrOf", func(context.Context) (netip.Addr, error) { return s.addrOf(c.conn), nil })
+		if err != nil {
+			if times, due := s.headless.due(time.Now()); due && !errors.Is(err, ErrInternal) { // whose panic is logged
+				s.log.Error("a peer's address is not known", "times", times, "addr", c.remote, "err", err)
+			}
+			return err
+		}
+		if addr.IsValid() {
 			c.remote = net.TCPAddrFromAddrPort(netip.AddrPortFrom(addr.Unmap(), 0))
 			known = true
 		}

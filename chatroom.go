@@ -159,7 +159,7 @@ type server struct {
 	gate      *gate
 	failed    seldom // of Accept
 	turned    seldom // connections turned away
-	headless  seldom // connections from a proxy, without its header
+	headless  seldom // connections from a proxy, without its header, or otherwise from nobody knows where
 	acts      journal
 	held      heldQueue
 

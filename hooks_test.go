@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"reflect"
 	"strings"
 	"sync"
@@ -30,6 +31,11 @@ type hooked struct {
 
 func newHooked(call func(place string)) *hooked {
 	return &hooked{call, chatroom.MemoryBans(chatroom.Ban{ID: "old", Kind: chatroom.BanNick, Value: "mallory"}), make(chan string, 1)}
+}
+
+func (h *hooked) addrOf(net.Conn) netip.Addr {
+	h.call("address")
+	return netip.Addr{}
 }
 
 func (h *hooked) Authenticate(_ context.Context, req chatroom.AuthRequest) (chatroom.Identity, error) {
@@ -146,7 +152,7 @@ func hookCases() []hookCase {
 	host := func(t *testing.T, h *hooked, store chatroom.BanStore, opts ...chatroom.Option) chatroom.Server {
 		t.Helper()
 		front := hookedFront{h.call}
-		return hostBubble(t, append(opts, chatroom.WithAuthenticator(h), chatroom.WithBanStore(store), chatroom.WithFronts(&front, chatroom.JSONFront{}, clockFront),
+		return hostBubble(t, append(opts, chatroom.WithAddrOf(h.addrOf), chatroom.WithAuthenticator(h), chatroom.WithBanStore(store), chatroom.WithFronts(&front, chatroom.JSONFront{}, clockFront),
 			chatroom.WithFilter(chatroom.FilterStep{Name: "hooked", Filter: h}))...)
 	}
 	plain := func(provoke func(t *testing.T, srv chatroom.Server, h *hooked)) func(*testing.T, func(string)) (chatroom.Server, func()) {
@@ -166,6 +172,7 @@ func hookCases() []hookCase {
 	}
 	ban, unban := chatroom.Command{Verb: chatroom.VerbBan, Nick: "nobody"}, chatroom.Command{Verb: chatroom.VerbUnban, Nick: "mallory"}
 	return []hookCase{
+		{"address", plain(joins)},
 		{"authenticate", plain(joins)},
 		{"admit", plain(joins)},
 		{"detect", plain(func(t *testing.T, srv chatroom.Server, _ *hooked) { call(t, srv).sendRaw("HOOK") })},
@@ -219,7 +226,7 @@ func TestThreat37PanickingHooks(t *testing.T) {
 		counter := counting{slog.DiscardHandler, told}
 		logger := slog.New(onlyPanics{counter})
 		front := hookedFront{h.call}
-		srv := hostBubble(t, chatroom.WithAuthenticator(h), chatroom.WithBanStore(hookedMatcher{h}), chatroom.WithLogger(logger),
+		srv := hostBubble(t, chatroom.WithAddrOf(h.addrOf), chatroom.WithAuthenticator(h), chatroom.WithBanStore(hookedMatcher{h}), chatroom.WithLogger(logger),
 			chatroom.WithFronts(&front, chatroom.JSONFront{}, clockFront), chatroom.WithFilter(chatroom.FilterStep{Name: "hooked", Filter: h, UpTo: chatroom.RoleAdmin}))
 		var ann chatroom.Client
 		for ann == nil {

@@ -58,7 +58,7 @@ type Limits struct {
 	Idle      time.Duration // silence after which a member is sent a ping; 30 s
 	Pong      time.Duration // silence after a ping that ends the connection; 10 s
 	Write     time.Duration // time in which a peer must take some of what it is sent; 5 s
-	Callback  time.Duration // time an Authenticator or BanStore has; 5 s
+	Callback  time.Duration // time an Authenticator, a BanStore or AddrOf has; 5 s
 	Filter    time.Duration // time a Filter has; 1 s
 	Linger    time.Duration // time in which a lost connection can be resumed; 30 s, negative means none
 
@@ -254,7 +254,7 @@ func WithExempt(addrs ...netip.Prefix) Option {
 
 // WithAddrOf sets who knows better than a connection's RemoteAddr where its peer is, as a WebSocket's
 // handler may. Bans, limits, logs and Authenticators go by what f returns; the zero Addr means that it does not
-// know. It is called once for each connection, in its own goroutine; see ProxyListener, too.
+// know. It is called once for each connection, and one for which it takes longer than Limits.Callback is closed; see ProxyListener, too.
 func WithAddrOf(f func(net.Conn) netip.Addr) Option {
 	return func(c *config) { c.addrOf = f }
 }

@@ -303,7 +303,7 @@ func (c *Conn) Self() MemberInfo {
 func (c *Conn) run(ctx context.Context) {
 	err := error(nil)
 	if c.srv.disguised(c.conn) {
-		err = c.srv.identify(c)
+		err = c.srv.identify(ctx, c)
 	}
 	if err == nil {
 		err = c.srv.admitted(ctx, c)

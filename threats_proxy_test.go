@@ -267,6 +267,26 @@ func TestThreat11TheProgramMayKnowTheAddress(t *testing.T) {
 	})
 }
 
+func TestThreat38WhoseAddressTakesForEverIsHungUpOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		defer close(release)
+		srv := hostBubble(t, chatroom.WithAddrOf(func(net.Conn) netip.Addr {
+			<-release
+			return netip.Addr{}
+		}))
+		c := call(t, srv)
+		time.Sleep(5*time.Second - time.Nanosecond)
+		if c.gone() {
+			t.Error("it was hung up on too soon")
+		}
+		time.Sleep(100*time.Millisecond + time.Nanosecond)
+		if conns := srv.Stats().Conns; !c.gone() || conns != 0 {
+			t.Errorf("hung up on: %v; %d connections are left", c.gone(), conns)
+		}
+	})
+}
+
 func TestServeConnTellsThatThePeerIsOneTooMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := hostBubble(t, chatroom.WithLimits(chatroom.Limits{ConnsPerAddr: 1}),

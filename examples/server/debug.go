@@ -72,6 +72,7 @@ func debugPages(ctx context.Context, srv chatroom.Server) http.Handler {
 			http.Error(w, "shutting down", http.StatusServiceUnavailable)
 			return
 		}
+		srv.Rooms()                      // takes its locks: one that is stuck gives no answer
 		_, _ = io.WriteString(w, "ok\n") // whoever asked may be gone
 	})
 	pages.HandleFunc("GET /debug/vars", func(w http.ResponseWriter, _ *http.Request) {

@@ -109,6 +109,32 @@ func TestHealthEndsWithTheServersContext(t *testing.T) {
 	}
 }
 
+// A stuck server is one whose locks are held for as long as free is open.
+type stuck struct {
+	chatroom.Server
+	free chan struct{}
+}
+
+func (s stuck) Rooms() []chatroom.RoomInfo {
+	<-s.free
+	return nil
+}
+
+func TestAStuckServerIsNotHealthy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := stuck{newServer(t), make(chan struct{})}
+		w := httptest.NewRecorder()
+		var asking sync.WaitGroup
+		asking.Go(func() { debugPages(t.Context(), srv).ServeHTTP(w, httptest.NewRequest("GET", "/healthz", nil)) })
+		synctest.Wait()
+		if w.Body.Len() > 0 {
+			t.Errorf("it answers %q", w.Body)
+		}
+		close(srv.free)
+		asking.Wait()
+	})
+}
+
 // Some never read what they asked for, and some ask for what panics.
 func TestDebugPagesDisturbNoRoom(t *testing.T) {
 	srv := start(t, "-debug-addr", "localhost:0")

@@ -1,8 +1,10 @@
 package chatroom_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"strconv"
@@ -208,4 +210,32 @@ func openFiles(t *testing.T) int {
 		t.Fatal(err)
 	}
 	return len(fds)
+}
+
+// Numbers that nobody means stand for what is closest to them, and do no harm.
+func TestLimitsThatAreNoNumbers(t *testing.T) {
+	for _, tt := range []struct {
+		rate float64
+		want string
+	}{
+		{math.Inf(1), `"idle":30,"move_rate":1,`},
+		{math.Inf(-1), `"idle":30,"move_rate":1,`},
+		{math.NaN(), `"idle":30,"message_rate":5,`},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := hostBubble(t, chatroom.WithLimits(chatroom.Limits{MessageRate: tt.rate, History: math.MaxInt}))
+			ann := call(t, srv)
+			ann.send(`{"type":"join","nick":"ann"}`)
+			heard := ann.lines()
+			if len(heard) == 0 || !json.Valid([]byte(heard[0])) || !strings.Contains(heard[0], tt.want) {
+				t.Errorf("with a rate of %v ann heard %q", tt.rate, heard)
+			}
+		})
+	}
+}
+
+func TestAnErrorNamesTheRoomThatCannotBe(t *testing.T) {
+	if _, err := chatroom.New(chatroom.WithFixedRooms("den", "a b")); err == nil || !strings.Contains(err.Error(), `"a b"`) {
+		t.Errorf("New: %v", err)
+	}
 }

@@ -203,10 +203,10 @@ func New(opts ...Option) (Server, error) {
 	s.limits = s.limits.withDefaults()
 	s.gate = newGate(&s.limits, s.exempt)
 	s.motd = cleanLines(s.motd)
-	for _, name := range append([]string{s.home}, s.fixed...) {
-		name, err := validRoom(name)
+	for _, given := range append([]string{s.home}, s.fixed...) {
+		name, err := validRoom(given)
 		if err != nil {
-			return nil, fmt.Errorf("room %q: %w", name, err)
+			return nil, fmt.Errorf("room %q: %w", given, err)
 		}
 		r := newRoom(s, name, true)
 		s.rooms[r.key] = r

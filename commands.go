@@ -169,7 +169,7 @@ func (m *member) tell(ctx context.Context, cmd Command) (Event, error) {
 	case !there:
 		return Event{}, noSuchNick(cmd.Nick)
 	case !ok:
-		return Event{}, &Error{Code: CodeFull, Text: e.Nick + " has too much unread; try later", Retry: RetryLater}
+		return Event{}, &Error{Code: CodeFull, Text: e.Nick + " has too much unread; try later", Retry: RetryLater, After: time.Second}
 	}
 	return e, nil
 }

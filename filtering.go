@@ -208,7 +208,7 @@ func (s *server) hold(f *filtering, d Draft, v Verdict, cmd Command, r *room) er
 	}
 	s.held.mu.Unlock()
 	if full {
-		return &Error{Code: CodeFull, Text: "too much waits for a moderator already; try later", Retry: RetryLater}
+		return &Error{Code: CodeFull, Text: "too much waits for a moderator already; try later", Retry: RetryLater, After: errFull.After}
 	}
 	s.auditVerdict(f, d, v, Audit{ID: h.ID})
 	e := &Event{Kind: KindHold, Time: d.Time, Room: r.name, Report: &Report{Held: []Held{h.Held}, Count: 1}}

@@ -241,6 +241,9 @@ func (r *room) oldestLocked() uint64 {
 	return max(oldest, r.recentSeq)
 }
 
+// leastCost is what every event counts for.
+const leastCost = 128
+
 // cost is what e counts for when lag is measured: about what it takes in memory.
 func (e *Event) cost() int64 {
 	lists := len(e.Members) + len(e.Rooms)
@@ -250,7 +253,7 @@ func (e *Event) cost() int64 {
 	if e.Crowd != nil {
 		lists += len(e.Crowd.Joined) + len(e.Crowd.Left)
 	}
-	return int64(128 + len(e.Text) + len(e.From) + len(e.Nick) + len(e.ID) + 64*lists)
+	return int64(leastCost + len(e.Text) + len(e.From) + len(e.Nick) + len(e.ID) + 64*lists)
 }
 
 // seatLocked puts m into the room and returns its seat, which the member does not read from

@@ -2,6 +2,7 @@ package chatroom
 
 import (
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"time"
@@ -40,7 +41,7 @@ type Limits struct {
 	// moderators and admins.
 	RateUpTo Role
 
-	// History is how many messages a room keeps for those who join; 50, negative means none.
+	// History is how many messages a room keeps for those who join, as far as HistoryBytes allow; 50, negative means none.
 	// Joins, leaves and the like in between are kept too, at most ten for each message.
 	History int
 	// HistoryBytes is about how many bytes of events a room keeps at most for those who join, and
@@ -74,6 +75,14 @@ type Limits struct {
 func (l Limits) withDefaults() Limits {
 	set(&l.LineBytes, 8<<10)
 	set(&l.TextBytes, 4<<10)
+	for _, rate := range []*float64{&l.MessageRate, &l.MoveRate} {
+		switch {
+		case math.IsNaN(*rate):
+			*rate = 0
+		case math.IsInf(*rate, 1): // which JSON has not
+			*rate = -1
+		}
+	}
 	setUnlessNone(&l.Members, 10_000)
 	setUnlessNone(&l.Rooms, 1000)
 	setUnlessNone(&l.RoomsPerMember, 10)
@@ -87,6 +96,9 @@ func (l Limits) withDefaults() Limits {
 	setUnlessNone(&l.MoveRate, 1)
 	set(&l.MoveBurst, 10)
 	set(&l.HistoryBytes, 1<<20)
+	if most := l.HistoryBytes / leastCost; l.History > most { // a room has a place for each
+		l.History = max(most, 1)
+	}
 	set(&l.WelcomeMembers, 200)
 	setUnlessNone(&l.Notices, 20)
 	set(&l.Sniff, 300*time.Millisecond)

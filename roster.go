@@ -63,7 +63,7 @@ func (s *server) reserve(m *member) error {
 		return err
 	}
 	if s.taken >= s.limits.Members && s.limits.Members > 0 {
-		return &Error{Code: CodeFull, Text: "the server is full; try later", Retry: RetryLater}
+		return &Error{Code: CodeFull, Text: "the server is full; try later", Retry: RetryLater, After: errFull.After}
 	}
 	if err := s.claimLocked(m, m.nick, m.keys); err != nil {
 		return err
@@ -227,7 +227,7 @@ func (s *server) roomLocked(m *member, name string) (*room, error) {
 	case s.fixedOnly:
 		return nil, &Error{Code: CodeNoSuchRoom, Text: "there is no room " + name}
 	case len(s.rooms) >= s.limits.Rooms && s.limits.Rooms > 0:
-		return nil, &Error{Code: CodeFull, Text: "there are too many rooms", Retry: RetryLater}
+		return nil, &Error{Code: CodeFull, Text: "there are too many rooms", Retry: RetryLater, After: errFull.After}
 	}
 	if err := m.muted(); err != nil {
 		return nil, err // everybody reads the names of rooms

@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"math"
 	"math/big"
 	"net"
 	"os"
@@ -127,16 +128,16 @@ func TestMembersAreToldWhenTheServerStops(t *testing.T) {
 	}
 }
 
-func TestHistoryZeroShowsNothingEarlier(t *testing.T) {
-	for _, shown := range []int{0, 1} {
-		srv := start(t, "-history", fmt.Sprint(shown))
+func TestHistoryIsWhatIsShownOfEarlier(t *testing.T) {
+	for history, shown := range map[uint64]int{0: 0, 1: 1, math.MaxInt64: 2, math.MaxUint64: 2} {
+		srv := start(t, "-history", fmt.Sprint(history))
 		ann := srv.join(t, "ann", nil)
 		fmt.Fprintln(ann, "first\nsecond")
 		sees(t, ann, "<ann> second\n")
 		bob := srv.join(t, "bob", nil)
 		before := sees(t, bob, "bob joined")
 		if got := strings.Count(before, "<ann>"); got != shown {
-			t.Errorf("-history %d showed %d messages: %q", shown, got, before)
+			t.Errorf("-history %d showed %d messages: %q", history, got, before)
 		}
 	}
 }

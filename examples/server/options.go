@@ -115,20 +115,23 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 // limits returns the server's numbers. For the server zero means the default, and less means none.
 func (o *options) limits() chatroom.Limits {
 	l := chatroom.Limits{
-		History:     cmp.Or(int(o.history), -1),
-		Members:     cmp.Or(int(o.members), -1),
+		History:     orNone(o.history),
+		Members:     orNone(o.members),
 		MessageRate: cmp.Or(o.rate, -1),
 		FlushMax:    cmp.Or(o.flush, -1),
 		Callback:    15 * time.Second, // passwords are checked two at a time, and a slow machine takes seconds for each
 
-		ConnsPerAddr:    cmp.Or(int(o.perAddr), -1),
-		ConnRatePerAddr: cmp.Or(3*int(o.perAddr), -1),
+		ConnsPerAddr:    orNone(o.perAddr),
+		ConnRatePerAddr: 3 * orNone(o.perAddr),
 	}
 	if o.rate == 0 {
 		l.MoveRate = -1
 	}
 	return l
 }
+
+// orNone returns n as a limit of the server's has it. What is more than anybody could want fits into an int three times.
+func orNone(n uint) int { return cmp.Or(int(min(n, 1<<29)), -1) }
 
 var auditHead = regexp.MustCompile(`^[0-9a-f]{64}$`)
 

@@ -139,15 +139,16 @@ func (s *stats) count(by map[Code]uint64, c Code) {
 func (s *server) clock() int64 { return int64(time.Since(s.began)) }
 
 type server struct {
-	config                  // set once
-	base    context.Context // ends when the server is closed and all members have ended
-	stop    context.CancelFunc
-	done    chan struct{} // closed when the server is
-	began   time.Time
-	matcher BanMatcher // nil unless the store is one
-	chain   []*filtering
-	masks   []nickMask // of the reserved nicks
-	stats   stats
+	config                   // set once
+	base     context.Context // ends when the server is closed and all members have ended
+	stop     context.CancelFunc
+	done     chan struct{} // closed when the server is
+	began    time.Time
+	matcher  BanMatcher // nil unless the store is one
+	chain    []*filtering
+	masks    []nickMask // of the reserved nicks
+	byteTime float64    // limits.byteTime()
+	stats    stats
 
 	numbers   atomic.Uint64  // members ever
 	running   sync.WaitGroup // connections, members, and what watches
@@ -201,6 +202,7 @@ func New(opts ...Option) (Server, error) {
 		opt(&s.config)
 	}
 	s.limits = s.limits.withDefaults()
+	s.byteTime = s.limits.byteTime()
 	s.gate = newGate(&s.limits, s.exempt)
 	s.motd = cleanLines(s.motd)
 	for _, given := range append([]string{s.home}, s.fixed...) {

@@ -32,7 +32,7 @@ type Limits struct {
 	// MessageRate is how many messages one member may send in a second on the long run, and MessageBurst how
 	// many at once: 5 and 10. Private messages, topics and questions (VerbWho, VerbHistory and the like) count
 	// too. MoveRate and MoveBurst are for joining and leaving rooms and changing the nick: 1 and 10; all members
-	// from one address together have five times that. Who tries ten times as much is ended with ErrFlooding. A negative rate means no limit. Clients in process have none.
+	// from one address together have five times that. Who tries ten times as much, or sends as many bytes as that could be, is ended with ErrFlooding. A negative rate means no limit. Clients in process have none.
 	MessageRate  float64
 	MessageBurst int
 	MoveRate     float64

@@ -60,6 +60,34 @@ func (m *member) tries(moves bool) {
 	}
 }
 
+// overhead is what a read, or a line, counts for beside its bytes.
+const overhead = 256
+
+// byteTime returns how long a byte that a peer has sent is remembered, so that what tries lets it ask for never is too
+// much; zero without a limit.
+func (l *Limits) byteTime() float64 {
+	if l.MessageRate < 0 || l.MoveRate < 0 {
+		return 0
+	}
+	perSecond := insisting * max(l.MessageRate+l.MoveRate, 1./3600)
+	return float64(time.Second) / perSecond / float64(l.LineBytes+2*overhead)
+}
+
+// heard counts n bytes that were read at once; lines add to them. It ends a member whose peer sends more than what tries
+// lets it ask for could take, be it of what is never answered, such as blank lines.
+func (c *Conn) heard(n int) {
+	m, l, each := c.member.Load(), &c.srv.limits, c.srv.byteTime
+	if m == nil || each == 0 {
+		return
+	}
+	at := c.srv.clock()
+	c.paid = max(c.paid, at) + int64(float64(n+overhead)*each)
+	most := each * insisting * (float64(l.MessageBurst) + float64(l.MoveBurst)) * float64(l.LineBytes+2*overhead)
+	if float64(c.paid-at) > most && !m.hasten() {
+		m.end(errFlood)
+	}
+}
+
 // tempo returns the member's pace; one who has done nothing yet has none, and gets it here.
 func (m *member) tempo() *pace {
 	if m.pace.Load() == nil {

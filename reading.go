@@ -63,6 +63,7 @@ func (c *Conn) ReadLine() ([]byte, error) {
 		if i := bytes.IndexByte(c.buf[c.r+scanned:c.w], '\n'); i >= 0 {
 			line := c.buf[c.r : c.r+scanned+i]
 			c.consume(len(line) + 1)
+			c.paid += int64(overhead * c.srv.byteTime)
 			if skipped+len(line) >= limit {
 				return nil, ErrLineTooLong
 			}
@@ -129,6 +130,7 @@ func (c *Conn) fillOnce() error {
 		n, err := c.readConn(c.buf[c.w:])
 		c.w += n
 		if n > 0 {
+			c.heard(n)
 			return nil
 		}
 		if err != nil {

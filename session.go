@@ -32,9 +32,10 @@ type Conn struct {
 	tried  atomic.Bool            // what is replied next was counted by Send
 
 	// Owned by the reader.
-	timed  bool // a read deadline is set
-	pings  bool // the peer answers pings
-	pinged bool // a ping is out, with nothing read since
+	timed  bool  // a read deadline is set
+	pings  bool  // the peer answers pings
+	pinged bool  // a ping is out, with nothing read since
+	paid   int64 // when what was heard will be forgotten, on the server's clock; see heard
 
 	encrypted bool // set before anything is written
 

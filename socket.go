@@ -56,6 +56,9 @@ func (c *Conn) readRaw() error {
 	if err := c.raw.Read(c.tryRead); err != nil {
 		return err
 	}
+	if c.readErr == nil {
+		c.heard(c.w)
+	}
 	return c.readErr
 }
 

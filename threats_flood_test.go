@@ -99,6 +99,65 @@ func TestThreat05WhoInsistsIsCut(t *testing.T) {
 	})
 }
 
+// What is answered by nothing costs something too, and so does what comes byte by byte.
+func TestThreat05WhoSendsWithoutEndIsCut(t *testing.T) {
+	lines := map[int]int{1: 4000, 1000: 8000}
+	for _, tt := range []struct {
+		name, hello, sends string
+		front              chatroom.Front
+		most               map[int]int // sent before it is cut off, by how many at a time
+	}{
+		{"blank lines", `{"type":"join","nick":"eve"}`, "\n", chatroom.JSONFront{}, lines},
+		{"pongs", `{"type":"join","nick":"eve"}`, `{"type":"pong"}` + "\n", chatroom.JSONFront{}, lines},
+		{"returns", "eve", "\r\n", clockFront, lines},
+		{"negotiations", "eve", "\xff\xf1\n", clockFront, lines},
+		{"newlines", "eve", "\n", pychat.Front{Home: "lobby"}, map[int]int{1: 7000, 1000: 2 << 20}},
+	} {
+		for _, each := range []int{1, 1000} {
+			t.Run(fmt.Sprint(tt.name, " ", each), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					srv := hostWith(t, chatroom.Limits{}, chatroom.WithFronts(tt.front))
+					bob, eve := joinAs(t, srv, "bob"), call(t, srv)
+					eve.send(tt.hello)
+					time.Sleep(time.Second)
+					for range 1000 / each { // as when somebody leans on a key
+						eve.sendRaw(strings.Repeat(tt.sends, each))
+						time.Sleep(time.Duration(each) * 10 * time.Millisecond)
+					}
+					if eve.gone() {
+						t.Fatal("cut off who was not ten times too fast")
+					}
+					unread(t, bob)
+					for sent := 0; !eve.gone(); sent += each {
+						if sent > tt.most[each] {
+							t.Fatal("not cut off")
+						}
+						eve.sendRaw(strings.Repeat(tt.sends, each))
+					}
+					if left := unread(t, bob); len(left) != 1 || left[0].Kind != chatroom.KindLeave || !strings.Contains(eve.hear(), "flooding") {
+						t.Errorf("bob received %+v", left)
+					}
+				})
+			})
+		}
+	}
+}
+
+// Who is told to wait, and no more than that, may send lines as long as can be.
+func TestThreat05LongLinesAreNoMoreThanShortOnes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		eve := enter(t, hostWith(t, chatroom.Limits{}), "eve")
+		line := `{"type":"say","text":"` + strings.Repeat("x", 8100) + `"}`
+		for range 60 {
+			eve.sendRaw(strings.Repeat(line+"\n", 49))
+			time.Sleep(time.Second)
+			if eve.gone() {
+				t.Fatal("cut off who was not ten times too fast")
+			}
+		}
+	})
+}
+
 // What a front answers by itself is much longer than what asks for it.
 func TestThreat05WhoInsistsOnHelpIsCut(t *testing.T) {
 	for name, front := range map[string]chatroom.Front{"text": clockFront, "Python": pychat.Front{Home: "lobby"}} {

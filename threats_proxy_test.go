@@ -281,8 +281,8 @@ func TestThreat38WhoseAddressTakesForEverIsHungUpOn(t *testing.T) {
 			t.Error("it was hung up on too soon")
 		}
 		time.Sleep(100*time.Millisecond + time.Nanosecond)
-		if conns := srv.Stats().Conns; !c.gone() || conns != 0 {
-			t.Errorf("hung up on: %v; %d connections are left", c.gone(), conns)
+		if gone, conns := c.gone(), srv.Stats().Conns; !gone || conns != 0 {
+			t.Errorf("hung up on: %v; %d connections are left", gone, conns)
 		}
 	})
 }

@@ -122,6 +122,7 @@ func (s *server) enter(conn net.Conn, fronts []Front) (*Conn, error) {
 	}
 	evicted, refused := s.gate.enter(c, addr)
 	if refused != nil {
+		s.stats.count(s.stats.dropped, refused.Code)
 		s.turnAway(c, refused)
 		return nil, refused
 	}

@@ -102,6 +102,8 @@ type Stats struct {
 	TurnedAway uint64          // connections not let in, because there were too many
 	Joined     uint64          // members ever; who comes back to a session is still the same one
 	Refused    map[Code]uint64 // wishes to join over a connection that were refused, by reason; one peer may have several
+	Dropped    map[Code]uint64 // connections turned away, or ended before anybody had joined on them, by reason
+	Denied     map[Code]uint64 // what members over connections were refused, by reason
 	Published  uint64          // events ordered in rooms, from messages to leaves
 	Delivered  uint64          // events ordered, each as often as its room had members then
 	Rounds     uint64          // in which rooms brought what was new to their members
@@ -115,8 +117,8 @@ type Stats struct {
 type stats struct {
 	accepted, turnedAway, joined, published, delivered, rounds, mostLag, wrote atomic.Uint64
 
-	mu             sync.Mutex
-	refused, ended map[Code]uint64
+	mu                              sync.Mutex
+	refused, dropped, denied, ended map[Code]uint64
 }
 
 // round counts a round that found a member so far behind.
@@ -128,7 +130,7 @@ func (s *stats) round(lag int64) {
 
 func (s *stats) written(n int) { s.wrote.Add(uint64(n)) }
 
-// count counts one more for the reason c among refused or ended.
+// count counts one more for the reason c in one of the maps.
 func (s *stats) count(by map[Code]uint64, c Code) {
 	s.mu.Lock()
 	by[c]++
@@ -197,7 +199,9 @@ func New(opts ...Option) (Server, error) {
 		members:   make(map[*member]struct{}),
 		rooms:     make(map[string]*room),
 	}
-	s.stats.refused, s.stats.ended = make(map[Code]uint64), make(map[Code]uint64)
+	for _, by := range []*map[Code]uint64{&s.stats.refused, &s.stats.dropped, &s.stats.denied, &s.stats.ended} {
+		*by = make(map[Code]uint64)
+	}
 	for _, opt := range opts {
 		opt(&s.config)
 	}
@@ -323,7 +327,8 @@ func (s *server) Stats() Stats {
 	st.Published, st.Delivered, st.Written = s.stats.published.Load(), s.stats.delivered.Load(), s.stats.wrote.Load()
 	st.Rounds, st.MostLag = s.stats.rounds.Load(), s.stats.mostLag.Load()
 	s.stats.mu.Lock()
-	st.Refused, st.Ended = maps.Clone(s.stats.refused), maps.Clone(s.stats.ended)
+	st.Refused, st.Dropped = maps.Clone(s.stats.refused), maps.Clone(s.stats.dropped)
+	st.Denied, st.Ended = maps.Clone(s.stats.denied), maps.Clone(s.stats.ended)
 	s.stats.mu.Unlock()
 	st.Filters = make(map[string]FilterStats, len(s.chain))
 	for _, f := range s.chain {

@@ -285,6 +285,9 @@ func (c *Conn) Send(ctx context.Context, cmd Command) (Event, error) {
 // while a lot is waiting to be written already, and is for the goroutine that runs Serve.
 func (c *Conn) Reply(e Event) {
 	if m := c.member.Load(); m != nil {
+		if e.Kind == KindError && e.Err != nil {
+			c.srv.stats.count(c.srv.stats.denied, e.Err.Code)
+		}
 		if (e.Kind == KindError || e.Kind == KindNotice) && !c.tried.Swap(false) {
 			m.tries(false) // to speak the protocol, or to be told of it
 		}
@@ -336,6 +339,9 @@ func (c *Conn) conclude(err error) {
 	delete(s.conns, c)
 	s.mu.Unlock()
 	s.gate.leave(c)
+	if c.member.Load() == nil {
+		s.stats.count(s.stats.dropped, dropCode(err))
+	}
 	if errors.Is(err, ErrClosed) || errors.Is(err, io.EOF) {
 		err = nil
 	}
@@ -347,6 +353,20 @@ func (c *Conn) conclude(err error) {
 		c.outcome.err = err
 		close(c.outcome.known)
 	}
+}
+
+// dropCode returns why a connection has ended on which nobody had joined.
+func dropCode(err error) Code {
+	told, ok := errors.AsType[*Error](err)
+	switch {
+	case ok:
+		return told.Code
+	case err == nil || errors.Is(err, io.EOF):
+		return CodeClosed
+	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded):
+		return CodeTimeout
+	}
+	return CodeBadRequest // no TLS, no PROXY header, or another protocol
 }
 
 // serve runs a connection from its first byte to the end of its front's Serve.

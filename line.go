@@ -17,7 +17,7 @@ type typed struct {
 	help  string
 	role  Role // the lowest that may use it
 	// parse takes what follows the name, without white space around it; false means that
-	// arguments are missing.
+	// arguments are missing or wrong.
 	parse func(rest string) (Command, bool)
 }
 
@@ -82,6 +82,15 @@ var typedCommands = []typed{
 	}},
 }
 
+// usage says how the command is used by one of its names.
+func (t *typed) usage(name string) string {
+	text := fmt.Sprintf("usage: /%s %s", name, t.args)
+	if strings.Contains(t.args, "[TIME]") {
+		text += "; a time is 90s, 10m, 2h, 1d12h or 2w"
+	}
+	return text
+}
+
 func withText(v Verb) func(string) (Command, bool) {
 	return func(rest string) (Command, bool) { return Command{Verb: v, Text: rest}, rest != "" }
 }
@@ -124,7 +133,7 @@ func ParseLine(line string) (Command, error) {
 			}
 			cmd, ok := t.parse(rest)
 			if !ok {
-				return Command{}, &Error{Code: CodeBadRequest, Text: fmt.Sprintf("usage: /%s %s", n, t.args)}
+				return Command{}, &Error{Code: CodeBadRequest, Text: t.usage(n)}
 			}
 			return cmd, nil
 		}

@@ -190,9 +190,11 @@ func TestWhatModeratorsType(t *testing.T) {
 		"/reject abc123 not here":        {Verb: "reject", Ref: "abc123", Reason: "not here"},
 		"$5 for lunch?":                  {Verb: "say", Text: "$5 for lunch?"},
 		"$banana is a currency":          {Verb: "say", Text: "$banana is a currency"},
-		"/ban bob 2x":                    {Verb: "ban", Nick: "bob", Reason: "2x"},
-		"/ban bob 9999999999999w":        {Verb: "ban", Nick: "bob", Reason: "9999999999999w"},
-		"/ban bob 0s":                    {Verb: "ban", Nick: "bob", Reason: "0s"},
+		"/ban bob two weeks":             {Verb: "ban", Nick: "bob", Reason: "two weeks"},
+		"/ban bob 2h 3 strikes":          {Verb: "ban", Nick: "bob", For: 2 * h, Reason: "3 strikes"},
+		"/ban bob - spam":                {Verb: "ban", Nick: "bob", Reason: "- spam"},
+		"/unban bob 2 complaints":        {Verb: "unban", Nick: "bob", Reason: "2 complaints"},
+		"/undo abc123 2 mistakes":        {Verb: "undo", Ref: "abc123", Reason: "2 mistakes"},
 	} {
 		got, err := chatroom.ParseLine(line)
 		if err != nil {
@@ -205,6 +207,21 @@ func TestWhatModeratorsType(t *testing.T) {
 	for _, line := range []string{"/kick", "/ban", "$ban", "/ban -n", "/slow", "/slow fast", "/delete", "/delete #x", "/clear", "/approve"} {
 		if cmd, err := chatroom.ParseLine(line); !errors.Is(err, chatroom.ErrBadRequest) {
 			t.Errorf("ParseLine(%q) = %+v, %v", line, cmd, err)
+		}
+	}
+}
+
+// What was meant as a time, or as an option, does not become the reason of an act that lasts for ever.
+func TestWhatIsNearlyATimeIsRefused(t *testing.T) {
+	for _, line := range []string{
+		"/ban bob 2 weeks", "/ban bob 2weeks spam", "/ban bob 2x", "/ban bob 1mo", "/ban bob 10", "/ban bob 0s", "/ban bob -5m",
+		"/ban bob +5m", "/ban bob 9999999999999w", "/ban bob 1.5h", "$ban bob 10 min", "/mute bob 10 min rude", "/allow bob 1y",
+		"/slow 10s 5 min", "/slow off 10", "/lock 10 min raid", "/lock accounts 1month",
+		"/ban 10.0.0.0/8 -n", "/mute bob -f spam", "/ban spam* -n 1h", "/ban spam* 1h -n",
+	} {
+		cmd, err := chatroom.ParseLine(line)
+		if !errors.Is(err, chatroom.ErrBadRequest) || !strings.Contains(err.Error(), "10m") {
+			t.Errorf("ParseLine(%q) = %+v, %v; want a refusal that shows how a time is written", line, cmd, err)
 		}
 	}
 }

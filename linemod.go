@@ -23,12 +23,14 @@ func parseBan(v Verb) func(string) (Command, bool) {
 			cmd.Force = cmd.Force || word == "-f"
 		}
 		cmd.setWho(word)
+		ok := word != ""
 		if v != VerbUnban && v != VerbUnmute {
-			cmd.For, rest = cutTime(rest)
+			ok = cmd.setTime(rest) && ok
+			rest = cmd.Reason
 		}
 		reason, note, _ := strings.Cut(" "+rest, " // ")
 		cmd.Reason, cmd.Note = strings.TrimSpace(reason), strings.TrimSpace(note)
-		return cmd, word != ""
+		return cmd, ok
 	}
 }
 
@@ -59,8 +61,7 @@ func parseSlow(rest string) (Command, bool) {
 		}
 		cmd.Every, ok = parseTime(word)
 	}
-	cmd.For, cmd.Reason = cutTime(rest)
-	return cmd, ok
+	return cmd, cmd.setTime(rest) && ok
 }
 
 func parseLock(rest string) (Command, bool) {
@@ -68,8 +69,7 @@ func parseLock(rest string) (Command, bool) {
 	if word, after := cutWord(rest); word == "accounts" {
 		cmd.Accounts, rest = true, after
 	}
-	cmd.For, cmd.Reason = cutTime(rest)
-	return cmd, true
+	return cmd, cmd.setTime(rest)
 }
 
 func parseRole(v Verb) func(string) (Command, bool) {
@@ -119,6 +119,18 @@ func parseRef(v Verb) func(string) (Command, bool) {
 		ref, reason := cutWord(rest)
 		return Command{Verb: v, Ref: ref, Reason: reason}, ref != ""
 	}
+}
+
+// setTime reads [TIME] [REASON]. What begins like a time and is none is refused, and so is an option in the wrong
+// place: as the reason of an act without a time it would be a slip that lasts for ever.
+func (c *Command) setTime(rest string) bool {
+	c.For, c.Reason = cutTime(rest)
+	word, _ := cutWord(c.Reason)
+	if word == "-n" || word == "-f" {
+		return false
+	}
+	word = strings.TrimLeft(word, "+-")
+	return c.For > 0 || word == "" || word[0] < '0' || word[0] > '9'
 }
 
 // cutTime takes a time off the beginning of s, if there is one.

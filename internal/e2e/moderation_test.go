@@ -137,8 +137,10 @@ func TestABannedMemberStaysOutUntilUnbanned(t *testing.T) {
 	bob = joinText(t, m.addr, "bob")
 
 	m.ann.types("/ban bob 1 h spam")
-	m.ann.sees("--- ann banned bob for good: 1 h spam\n")
-	bob.sees("--- Goodbye: you were banned by ann: 1 h spam (ban ")
+	m.ann.sees("!!! usage: /ban ", "1d12h")
+	m.ann.types("/ban bob spam")
+	m.ann.sees("--- ann banned bob for good: spam\n")
+	bob.sees("--- Goodbye: you were banned by ann: spam (ban ")
 	again := bob.before(")")
 	m.staysOut(again, "bob")
 	m.ann.types("/undo")

@@ -83,7 +83,7 @@ type revert func(ctx context.Context, a actor, undo *Act) error
 // audit records an act.
 func (s *server) audit(a actor, rec Audit, back revert) {
 	rec.Source, rec.By, rec.Account, rec.Time = a.source, a.name, a.account, now()
-	rec.Rule, rec.Score, rec.Evidence = a.why.Rule, a.why.Score, a.why.Evidence
+	rec.Note, rec.Rule, rec.Score, rec.Evidence = a.why.Note, a.why.Rule, a.why.Score, a.why.Evidence
 	if rec.Messages == nil {
 		rec.Messages = a.why.Messages
 	}

@@ -165,7 +165,7 @@ func (s *server) ban(ctx context.Context, a actor, cmd Command) (Event, error) {
 	t := a.telling(cmd, kind, nick, act)
 	hit := s.execute(ctx, a, cmd, st, t)
 	rec := Audit{
-		ID: id, Verb: cmd.Verb, Target: cmp.Or(nick, act.Target), Reason: cmd.Reason, Note: cmd.Note,
+		ID: id, Verb: cmd.Verb, Target: cmp.Or(nick, act.Target), Reason: cmd.Reason,
 		Until: act.Until, Bans: st.bans, Hit: hit,
 	}
 	s.audit(a, rec, func(ctx context.Context, a actor, undo *Act) error {

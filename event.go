@@ -286,7 +286,7 @@ type Command struct {
 	// For moderators.
 	Target   string        // of a ban, a mute or an allowance: see ParseTarget; Nick means the person
 	Reason   string        // told to whom it hits
-	Note     string        // of a ban, a mute or an allowance: for moderators alone
+	Note     string        // for moderators alone: in the audit, and with a ban, a mute or an allowance
 	For      time.Duration // how long it lasts; zero means for ever
 	Every    time.Duration // of VerbSlow; zero ends it
 	Ref      string        // the id of an act, a ban or a held message

@@ -135,6 +135,7 @@ func ParseLine(line string) (Command, error) {
 			if !ok {
 				return Command{}, &Error{Code: CodeBadRequest, Text: t.usage(n)}
 			}
+			cmd.cutNote()
 			return cmd, nil
 		}
 	}

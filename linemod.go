@@ -13,7 +13,7 @@ func parseKick(rest string) (Command, bool) {
 	return Kick(nick, reason), nick != ""
 }
 
-// parseBan reads [-n] [-f] WHO [TIME] [REASON] [// NOTE].
+// parseBan reads [-n] [-f] WHO [TIME] [REASON].
 func parseBan(v Verb) func(string) (Command, bool) {
 	return func(rest string) (Command, bool) {
 		cmd := Command{Verb: v}
@@ -25,13 +25,17 @@ func parseBan(v Verb) func(string) (Command, bool) {
 		cmd.setWho(word)
 		ok := word != ""
 		if v != VerbUnban && v != VerbUnmute {
-			ok = cmd.setTime(rest) && ok
-			rest = cmd.Reason
+			return cmd, cmd.setTime(rest) && ok
 		}
-		reason, note, _ := strings.Cut(" "+rest, " // ")
-		cmd.Reason, cmd.Note = strings.TrimSpace(reason), strings.TrimSpace(note)
+		cmd.Reason = rest
 		return cmd, ok
 	}
+}
+
+// cutNote takes what is for moderators alone off the reason: REASON // NOTE.
+func (c *Command) cutNote() {
+	reason, note, _ := strings.Cut(" "+c.Reason, " // ")
+	c.Reason, c.Note = strings.TrimSpace(reason), strings.TrimSpace(note)
 }
 
 // setWho makes a nick the person, and anything else a target.

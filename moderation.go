@@ -20,7 +20,7 @@ type actor struct {
 	name    string
 	account string
 	role    Role
-	why     Audit // of a filter: what its record says beside the act
+	why     Audit // what the record says beside the act: a note, and what a filter says
 	settles bool  // it takes several acts back, and looks everybody up itself when it has
 }
 
@@ -100,6 +100,7 @@ func (s *server) moderate(ctx context.Context, a actor, cmd Command) (Event, err
 		}
 		*text = clean
 	}
+	a.why.Note = cmd.Note
 	return v.do(s, ctx, a, cmd)
 }
 

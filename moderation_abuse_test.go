@@ -77,6 +77,47 @@ func mustNotSee(t testing.TB, events []chatroom.Event, word string) {
 	}
 }
 
+func TestANoteIsForTheAuditAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hostBubble(t)
+		bob := enterAs(t, srv, "bob", chatroom.RoleMember)
+		ann := enterAs(t, srv, "ann", chatroom.RoleAdmin)
+		enterAs(t, srv, "joe", chatroom.RoleMember)
+		for range 3 {
+			mustSend(t, bob, chatroom.Say("", "hello"))
+		}
+		unread(t, bob)
+		acts := []chatroom.Command{
+			{Verb: chatroom.VerbMute, Nick: "bob"},
+			{Verb: chatroom.VerbUnmute, Nick: "bob"},
+			{Verb: chatroom.VerbSlow, Every: time.Second},
+			{Verb: chatroom.VerbLock},
+			{Verb: chatroom.VerbUnlock},
+			{Verb: chatroom.VerbPromote, Nick: "joe"},
+			{Verb: chatroom.VerbDemote, Nick: "joe"},
+			{Verb: chatroom.VerbDelete, Nick: "bob"},
+			{Verb: chatroom.VerbClear, Nick: "bob"},
+			{Verb: chatroom.VerbUndo},
+			{Verb: chatroom.VerbKick, Nick: "joe"},
+		}
+		for i, act := range acts {
+			act.Reason, act.Note = "rude", fmt.Sprint("PILLS ", i)
+			mustSend(t, ann, act)
+		}
+		asProgram(t, srv, chatroom.Command{Verb: chatroom.VerbUnlock, Reason: "over"})
+		told := unread(t, bob)
+		mustNotSee(t, told, "PILLS")
+		if len(told) < len(acts) {
+			t.Errorf("bob was told %+v", told)
+		}
+		for i, rec := range audits(srv) {
+			if want := fmt.Sprint("PILLS ", i); i < len(acts) && rec.Note != want || i >= len(acts) && rec.Note != "" {
+				t.Errorf("the note of %s is %q, want %q", rec.Verb, rec.Note, want)
+			}
+		}
+	})
+}
+
 func TestSlowModeIsForEveryText(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := hostBubble(t)

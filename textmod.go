@@ -172,6 +172,9 @@ func (f TextFront) auditWords(a *Audit) string {
 	if a.Reason != "" {
 		text += ": " + a.Reason
 	}
+	if a.Note != "" {
+		text += " // " + a.Note
+	}
 	return text
 }
 

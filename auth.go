@@ -10,6 +10,11 @@ import (
 // An Authenticator decides who may join, and as whom. It is asked in the joining connection's
 // goroutine, outside every lock, with a context that ends after Limits.Callback; it may be slow, fail
 // or panic, which costs that connection only. It is called from many goroutines.
+//
+// Who gives a Secret or names an Account, and is wrong, is refused with ErrUnauthorized and not let in as
+// a guest, whether there is such an account or not. Nobody else may have an account's nick, and best none
+// that looks like it: see NickKeys. chatroomtest.TestAuthenticator checks an Authenticator against what a
+// server relies on.
 type Authenticator interface {
 	// Authenticate returns the identity of whoever asks, or an error: an *Error is told to the
 	// peer as it is (ErrPasswordRequired makes a front ask for one), any other is logged and

@@ -1,6 +1,7 @@
 package chatroom_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,12 +134,18 @@ func ExampleWithFilter() {
 // An Authenticator decides who comes in, and as whom.
 func ExampleWithAuthenticator() {
 	door := chatroom.AuthenticatorFunc(func(_ context.Context, req chatroom.AuthRequest) (chatroom.Identity, error) {
+		hers := chatroom.ReservedNick(req.Nick, []string{"ann"}) // or looks like hers
 		switch {
-		case req.Nick != "ann":
+		case req.Current != nil: // a member who wants this nick
+			if hers && req.Current.Account != "ann" {
+				return chatroom.Identity{}, chatroom.ErrDenied
+			}
+			return chatroom.Identity{Nick: req.Nick, Account: req.Current.Account, Role: req.Current.Role}, nil
+		case !hers && req.Account == "" && req.Secret == "":
 			return chatroom.Identity{Nick: req.Nick}, nil // a guest
 		case req.Secret == "":
 			return chatroom.Identity{}, chatroom.ErrPasswordRequired
-		case req.Secret != "correct horse":
+		case cmp.Or(req.Account, req.Nick) != "ann" || req.Secret != "correct horse":
 			return chatroom.Identity{}, chatroom.ErrUnauthorized
 		}
 		return chatroom.Identity{Nick: "ann", Account: "ann", Role: chatroom.RoleModerator}, nil

@@ -56,10 +56,43 @@ func TestProgramsOfTheReadmeCompile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// The users and bans it shows in the place of the reader's own keep the contracts.
+	if err := os.WriteFile(filepath.Join(dir, "d", "kits_test.go"), []byte(kits), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range commands {
 		words := strings.Fields(strings.ReplaceAll(string(c[1]), "/path/to/checkout", root))
 		run(words[0], words[1:]...)
 	}
 	run("go", "vet", "./...")
 	run("go", "build", "-o", os.DevNull, "./...")
+	run("go", "test", "./d")
 }
+
+const kits = `package main
+
+import (
+	"testing"
+
+	"example.com/chatroom"
+	"example.com/chatroom/chatroomtest"
+)
+
+func TestUsers(t *testing.T) {
+	chatroomtest.TestAuthenticator(t, chatroomtest.AuthBackend{
+		Auth: chatroom.AuthenticatorFunc(users), Account: "ann", Secret: "correct horse", Role: chatroom.RoleAdmin,
+	})
+	guest := chatroom.Identity{Nick: "bob"}
+	for _, nick := range []string{"Ann", "\u0430nn"} {
+		for _, req := range []chatroom.AuthRequest{{Nick: nick}, {Nick: nick, Current: &guest}} {
+			if id, err := users(t.Context(), req); err == nil {
+				t.Errorf("%+v comes in as %+v", req, id)
+			}
+		}
+	}
+}
+
+func TestBans(t *testing.T) {
+	chatroomtest.TestBanStore(t, func(*testing.T) chatroom.BanStore { return &bans{byID: make(map[string]chatroom.Ban)} })
+}
+`

@@ -44,7 +44,8 @@ type Server interface {
 	// those of the handshake: ErrNickInvalid, ErrNickInUse, ErrBanned, ErrFull and the like.
 	Join(ctx context.Context, id Identity, rooms ...string) (Client, error)
 	// Announce says text in the room as the server, a KindNotice; in every room if room is
-	// empty, and then the event returned is the last. ErrNoSuchRoom if there is none.
+	// empty, and then the event returned is the last. ErrNoSuchRoom if there is none, and
+	// ErrServerClosed after Shutdown or Close.
 	Announce(ctx context.Context, room, text string) (Event, error)
 	// Moderate carries out a verb of moderation, or VerbTopic, as the program, which stands above
 	// every role. An empty Room means the default one. It returns what Client.Send would; the event has no From.
@@ -279,6 +280,10 @@ func (s *server) Announce(_ context.Context, name, text string) (Event, error) {
 		return Event{}, err
 	}
 	s.mu.Lock()
+	if s.closed { // nobody would hear it
+		s.mu.Unlock()
+		return Event{}, ErrServerClosed
+	}
 	rooms := slices.Collect(maps.Values(s.rooms))
 	if name != "" {
 		r := s.rooms[roomKey(name)]

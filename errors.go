@@ -122,7 +122,7 @@ var (
 	ErrInternal         error = &Error{Code: CodeInternal, Text: "the server made a mistake", Retry: RetryLater}
 )
 
-// ErrServerClosed is returned by Serve, ServeConn and Join after Shutdown or Close.
+// ErrServerClosed is returned by Serve, ServeConn, Join and Announce after Shutdown or Close.
 var ErrServerClosed = errors.New("chatroom: server closed")
 
 // ErrNoFront ends a connection whose first bytes no front recognised. A Front's Serve may return

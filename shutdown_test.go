@@ -130,6 +130,11 @@ func TestShutdownTellsEverybodyWhoReads(t *testing.T) {
 	if _, err := srv.Join(t.Context(), chatroom.Identity{Nick: "late"}); !errors.Is(err, chatroom.ErrServerClosed) {
 		t.Errorf("Join after Shutdown: %v", err)
 	}
+	for _, room := range []string{"", "lobby"} {
+		if _, err := srv.Announce(t.Context(), room, "anybody?"); !errors.Is(err, chatroom.ErrServerClosed) {
+			t.Errorf("Announce in %q after Shutdown: %v", room, err)
+		}
+	}
 }
 
 // TestShutdownReturnsAtItsDeadline has a peer that keeps the server writing for longer.

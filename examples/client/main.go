@@ -112,6 +112,9 @@ func talk(ctx context.Context, stdin, stdout *os.File, stderr io.Writer, addr, n
 	return chat(ctx, c, s)
 }
 
+// errNoWord is what there is to say of a server that says nothing.
+var errNoWord = errors.New("the server hung up without a word; if it speaks TLS, -tls, -ca or -tls-pin says so")
+
 // join joins. A terminal is asked for what is missing or refused: the nick, the password.
 func join(ctx context.Context, s *screen, addr, nick string, opts []client.Option) (*client.Client, error) {
 	var password string
@@ -126,6 +129,9 @@ func join(ctx context.Context, s *screen, addr, nick string, opts []client.Optio
 		refused, ok := errors.AsType[*chatroom.Error](failed)
 		if !ok {
 			return c, failed
+		}
+		if errors.Is(refused, chatroom.ErrConnectionLost) {
+			return nil, errNoWord
 		}
 		s.refuse(refused)
 		switch {

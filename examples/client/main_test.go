@@ -333,6 +333,7 @@ func TestExitCodesTellWrongUsageFromFailure(t *testing.T) {
 		{"no certificates", []string{"-nick", "bob", "-ca", empty}, 1, "no certificates in"},
 		{"no file of certificates", []string{"-nick", "bob", "-ca", empty + "x"}, 1, "read certificates"},
 		{"a server without TLS", []string{"-addr", addr, "-nick", "bob", "-tls"}, 1, "tls"},
+		{"a server that speaks TLS", []string{"-addr", newKeeper(t).serve(t), "-nick", "bob"}, 1, "-tls-pin"},
 		{"a nick in use", []string{"-addr", addr, "-nick", "Ann"}, 1, "!!! Ann is taken"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"example.com/chatroom"
 	"example.com/chatroom/filters"
 )
@@ -13,7 +11,7 @@ func filterSteps(o *options) (steps []chatroom.FilterStep, err error) {
 	if o.words != "" {
 		words, err := filters.Words(string(o.words))
 		if err != nil {
-			return nil, fmt.Errorf("read words: %w", err)
+			return nil, err
 		}
 		steps = append(steps, chatroom.FilterStep{Name: "words", Filter: filters.Strikes(words, filters.Ladder{})})
 	}

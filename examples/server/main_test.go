@@ -92,6 +92,13 @@ func TestFailureExitsWithOne(t *testing.T) {
 	}
 }
 
+func TestWordsThatAreMissingAreToldOnce(t *testing.T) {
+	said := fails(t, 1, "-addr", "127.0.0.1:0", "-words", filepath.Join(t.TempDir(), "words"))
+	if strings.Count(said, "read words") != 1 {
+		t.Errorf("it said %q", said)
+	}
+}
+
 // fails checks that the program ends by itself with that exit code, and returns what it says.
 func fails(t *testing.T, code int, args ...string) string {
 	t.Helper()

@@ -51,7 +51,7 @@ var typedCommands = []typed{
 	{[]string{"unban"}, "WHO [REASON]", "let them in again, by nick, target or the ban's id", RoleModerator, parseBan(VerbUnban)},
 	{[]string{"allow"}, "WHO [TIME] [REASON]", "let somebody in and speak in spite of bans", RoleModerator, parseBan(VerbAllow)},
 	{[]string{"bans"}, "[WHO]", "list the bans, mutes and allowances", RoleModerator, parseBans},
-	{[]string{"mute"}, "[-n] [-f] WHO [TIME] [REASON]", "let somebody say nothing", RoleModerator, parseBan(VerbMute)},
+	{[]string{"mute"}, "[-n] [-f] WHO [TIME] [REASON]", "keep somebody from speaking", RoleModerator, parseBan(VerbMute)},
 	{[]string{"unmute"}, "WHO [REASON]", "let them speak again", RoleModerator, parseBan(VerbUnmute)},
 	{[]string{"slow"}, "EVERY|off [TIME] [REASON]", "slow mode: /slow 10s", RoleModerator, parseSlow},
 	{[]string{"lock"}, "[accounts] [TIME] [REASON]", "let nobody new in, or no guests", RoleModerator, parseLock},

@@ -205,7 +205,7 @@ func WithBanStore(s BanStore) Option {
 }
 
 // WithFronts sets the protocols a connection may speak, in the order they are asked. Without it
-// they are JSONFront and then TextFront.
+// they are JSONFront and then a TextFront whose Home is the default room.
 func WithFronts(fronts ...Front) Option {
 	return func(c *config) {
 		if len(fronts) > 0 {

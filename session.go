@@ -268,8 +268,7 @@ func (c *Conn) addr() netip.Addr {
 }
 
 // Send carries out a command of the member, and returns the event it led to. The member receives
-// that event by itself unless it is a mere answer, of KindMembers, KindRooms or KindPong: those a
-// front gives to Reply.
+// that event by itself unless it is a mere answer, by Kind.Answer: those a front gives to Reply.
 func (c *Conn) Send(ctx context.Context, cmd Command) (Event, error) {
 	m := c.member.Load()
 	if m == nil {

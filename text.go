@@ -14,7 +14,7 @@ import (
 // TextFront is the Front for people: they connect with nc or telnet, are asked for a nickname and
 // type. Lines begin with the time; see AppendEvent for their shapes.
 type TextFront struct {
-	// Home is the room whose lines do not name it.
+	// Home is the room whose lines do not name it, the default room as a rule; empty means that all do.
 	Home string
 	// Location is where lines tell the time; nil means time.Local.
 	Location *time.Location

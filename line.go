@@ -86,7 +86,7 @@ var typedCommands = []typed{
 func (t *typed) usage(name string) string {
 	text := fmt.Sprintf("usage: /%s %s", name, t.args)
 	if strings.Contains(t.args, "[TIME]") {
-		text += "; a time is 90s, 10m, 2h, 1d12h or 2w"
+		text += "; a time is 90s, 10m, 2h, 1d12h or 2w, and a reason begins with no digit"
 	}
 	return text
 }

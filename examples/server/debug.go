@@ -10,6 +10,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,7 +55,7 @@ func listenDebug(addr string, public bool) (net.Listener, error) {
 
 func newDebugServer(ctx context.Context, srv chatroom.Server, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler:           debugPages(ctx, srv),
+		Handler:           knownByName(debugPages(ctx, srv)),
 		BaseContext:       func(net.Listener) context.Context { return ctx }, // a profile does not hold up the end
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
@@ -61,6 +64,26 @@ func newDebugServer(ctx context.Context, srv chatroom.Server, log *slog.Logger) 
 		MaxHeaderBytes:    8 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+}
+
+// knownByName refuses requests that reach this machine's own address under a name from elsewhere: of a script in a web page here,
+// whose name was made to resolve to 127.0.0.1, so that its browser lets it read the answers.
+func knownByName(pages http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		at, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+		if at != nil && at.IP.IsLoopback() && !local(r.Host) {
+			http.Error(w, "ask for localhost", http.StatusMisdirectedRequest)
+			return
+		}
+		pages.ServeHTTP(w, r)
+	})
+}
+
+// local reports whether a Host field is an address, or localhost.
+func local(host string) bool {
+	name := (&url.URL{Host: host}).Hostname()
+	_, err := netip.ParseAddr(name)
+	return err == nil || strings.EqualFold(name, "localhost")
 }
 
 // debugPages answers for srv, which shuts down when ctx ends. It stands apart from

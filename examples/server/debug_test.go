@@ -79,6 +79,38 @@ func TestDebugPages(t *testing.T) {
 	}
 }
 
+func TestDebugPagesAreReadByNoWebPage(t *testing.T) {
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	srv := start(t, "-debug-addr", "localhost:0")
+	for host, want := range map[string]int{
+		"":                  http.StatusOK,
+		"localhost":         http.StatusOK,
+		"LOCALHOST:7":       http.StatusOK,
+		"127.0.0.1:80":      http.StatusOK,
+		"[::1]":             http.StatusOK,
+		"evil.example":      http.StatusMisdirectedRequest,
+		"evil.example:6060": http.StatusMisdirectedRequest,
+		"localhost.evil":    http.StatusMisdirectedRequest,
+		"127.0.0.1.evil":    http.StatusMisdirectedRequest,
+	} {
+		for _, page := range []string{"/debug/vars", "/debug/pprof/cmdline"} {
+			req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+srv.old+page, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = host
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != want {
+				t.Errorf("%s as %q: %d, want %d", page, host, resp.StatusCode, want)
+			}
+		}
+	}
+}
+
 func TestDebugPagesMayBePublicIfAskedTo(t *testing.T) {
 	for addr, local := range map[string]bool{"localhost:0": true, "127.0.0.1:0": true, "127.9.9.9:0": true, "[::1]:0": true, ":0": false, "0.0.0.0:0": false, "[::]:0": false} {
 		for _, public := range []bool{false, true} {

@@ -64,7 +64,7 @@ func FuzzHello(f *testing.F) {
 					time.Sleep(time.Duration(silence) * time.Millisecond)
 				}
 			})
-			if used > uint64(4*taken+4<<20) { // a hundred times it is told at length what there is to say
+			if used > uint64(4*taken+2<<20) { // a hundred times it is told at length what there is to say
 				t.Errorf("%d bytes were allocated for %d", used, taken)
 			}
 			time.Sleep(time.Minute)

@@ -9,13 +9,17 @@ import (
 	"time"
 )
 
-// Peek returns what the peer has sent that is not consumed yet, waiting for some.
+// Peek returns what the peer has sent that is not consumed yet, waiting for some. An error is final, as ReadLine's are;
+// of a member that has ended there is nothing more to read.
 func (c *Conn) Peek() ([]byte, error) {
 	c.deadline()
 	for c.r == c.w {
 		if err := c.fill(); err != nil {
 			return nil, err
 		}
+	}
+	if err := c.over(); err != nil {
+		return nil, err
 	}
 	return c.buf[c.r:c.w], nil
 }

@@ -1,6 +1,8 @@
 package chatroom_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -240,6 +242,46 @@ func TestThreat07JoinFloodFromOneAddress(t *testing.T) {
 		other.send(`{"type":"join","nick":"other"}`, `{"type":"nick","nick":"another"}`)
 		if n := count(other.lines(), `"type":"nick"`); n != 1 {
 			t.Error("somebody from elsewhere had to wait too")
+		}
+	})
+}
+
+// A peeker is a front that has a peer join, and looks at what it has sent once more when it is told to.
+type peeker struct {
+	joined, again chan struct{}
+	got           chan error
+}
+
+func (peeker) Name() string                                     { return "peeker" }
+func (peeker) Detect([]byte) chatroom.Detection                 { return chatroom.Mine }
+func (peeker) AppendEvent(dst []byte, _ *chatroom.Event) []byte { return dst }
+
+func (p peeker) Serve(ctx context.Context, c *chatroom.Conn) error {
+	if _, err := c.Peek(); err != nil {
+		return err
+	}
+	if _, err := c.Join(ctx, chatroom.JoinRequest{Nick: "eve", Encoder: p}); err != nil {
+		return err
+	}
+	close(p.joined)
+	<-p.again
+	_, err := c.Peek()
+	p.got <- err
+	return err
+}
+
+// A front that takes what there is, line by line or not, has nothing more to answer once its member has ended.
+func TestThreat05WhoHasEndedIsNotAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := peeker{make(chan struct{}), make(chan struct{}), make(chan error, 1)}
+		srv := hostBubble(t, chatroom.WithFronts(p))
+		eve := call(t, srv)
+		eve.send("and a lot that is not read yet")
+		<-p.joined
+		asProgram(t, srv, chatroom.Kick("eve", ""))
+		close(p.again)
+		if err := <-p.got; !errors.Is(err, chatroom.ErrKicked) {
+			t.Errorf("there is more to answer, and %v", err)
 		}
 	})
 }

@@ -117,57 +117,81 @@ func (e *ending) most() (d time.Duration) {
 	return d
 }
 
+// An audience is members who hear a speech, and note how long after it was due they hear each text.
+type audience struct {
+	members    []*member
+	heard      []atomic.Int64
+	words      *speech
+	attacked   atomic.Bool // which delays count as
+	calm, busy delays
+}
+
+// gather makes an audience and a speech of that many texts a second, and lets them be for a while.
+func gather(t *testing.T, s *server, n, perSecond int) *audience {
+	t.Helper()
+	a := &audience{heard: make([]atomic.Int64, n)}
+	var words atomic.Pointer[speech]
+	for i := range n {
+		a.members = append(a.members, enter(t, s.addr, address(homes, i), fmt.Sprintf("m%04d", i), func(line []byte) {
+			took, ok := words.Load().after(line)
+			switch {
+			case !ok:
+				return
+			case a.attacked.Load():
+				a.busy.add(took)
+			default:
+				a.calm.add(took)
+			}
+			a.heard[i].Add(1)
+		}))
+	}
+	a.words = speak(t, s, perSecond)
+	words.Store(a.words)
+	<-time.After(pick(10*time.Second, time.Second))
+	return a
+}
+
+// leave ends the speech, and checks that everybody has heard all of it.
+func (a *audience) leave(t *testing.T) {
+	t.Helper()
+	a.words.end()
+	said := a.words.said.Load()
+	for i, m := range a.members {
+		eventually(t, "everybody has heard everything", func() bool { return a.heard[i].Load() >= said || !m.here() })
+		if !m.here() || a.heard[i].Load() != said {
+			t.Errorf("%s heard %d of %d, is here: %v: %s", m.nick, a.heard[i].Load(), said, m.here(), m.last)
+		}
+	}
+	if !a.words.m.here() {
+		t.Errorf("the speaker is not here any more: %s", a.words.m.last)
+	}
+}
+
+// notices checks that delays were, when attacked, what they were before.
+func (a *audience) notices(t *testing.T) {
+	t.Helper()
+	atMost(t, "the worst delay", a.busy.quantile(1), 100*time.Millisecond)
+	atMost(t, "p99 of the delay", a.busy.p99(), max(2*a.calm.p99(), 5*time.Millisecond))
+}
+
 // Members who read nothing are cut off, and nobody else notices.
 func TestThreat03NeverReading(t *testing.T) {
 	healthy, deaf, lag := pick(450, 50), pick(50, 10), pick(1<<20, 256<<10)
 	s := start(t, setup{Limits: chatroom.Limits{Lag: lag}})
-	var talk atomic.Pointer[speech]
-	var calm, busy delays
-	var attacked atomic.Bool
-	heard := make([]atomic.Int64, healthy)
-	var members []*member
-	for i := range healthy {
-		members = append(members, enter(t, s.addr, address(homes, i), fmt.Sprintf("m%04d", i), func(line []byte) {
-			took, ok := talk.Load().after(line)
-			switch {
-			case !ok:
-				return
-			case attacked.Load():
-				busy.add(took)
-			default:
-				calm.add(took)
-			}
-			heard[i].Add(1)
-		}))
-	}
-	words := speak(t, s, pick(128, 256))
-	talk.Store(words)
-	<-time.After(pick(10*time.Second, time.Second))
-	before := s.resident()
-	attacked.Store(true)
-	began := words.said.Load()
+	a := gather(t, s, healthy, pick(128, 256))
+	before, began := s.resident(), a.words.said.Load()
+	a.attacked.Store(true)
 	deafen(t, s, deaf)
 	var e ending
 	e.watch(s, deaf, healthy+deaf+1, uint64(lag/2))
-	for *full && (words.said.Load()-began)*longText < 64<<20 {
+	for *full && (a.words.said.Load()-began)*longText < 64<<20 {
 		<-time.After(100 * time.Millisecond)
 	}
-	words.end()
-	for i, m := range members {
-		eventually(t, "everybody has heard everything", func() bool { return heard[i].Load() >= words.said.Load() || !m.here() })
-	}
+	a.leave(t)
 	v := s.ask(look)
 	t.Logf("%d of %d deaf cut off, their sockets closed after at most %v; %.0f MB said to %d others; calm: %v; then: %v; memory %s, and %s more; %s behind at most",
-		v.Ended[chatroom.CodeTooSlow], deaf, e.most().Round(time.Millisecond), float64((words.said.Load()-began)*longText)/1e6, healthy, &calm, &busy,
+		v.Ended[chatroom.CodeTooSlow], deaf, e.most().Round(time.Millisecond), float64((a.words.said.Load()-began)*longText)/1e6, healthy, &a.calm, &a.busy,
 		mebibytes(before), mebibytes(e.memory-before), mebibytes(int64(v.MostLag)))
-	for i, m := range members {
-		if !m.here() || heard[i].Load() != words.said.Load() {
-			t.Errorf("%s heard %d of %d, is here: %v: %s", m.nick, heard[i].Load(), words.said.Load(), m.here(), m.last)
-		}
-	}
-	if !words.m.here() {
-		t.Errorf("the speaker is not here any more: %s", words.m.last)
-	}
 	if len(v.Ended) != 1 || v.Ended[chatroom.CodeTooSlow] != uint64(deaf) || len(e.closed) != deaf {
 		t.Errorf("members ended by %v; %d sockets were closed", v.Ended, len(e.closed))
 	}
@@ -178,8 +202,7 @@ func TestThreat03NeverReading(t *testing.T) {
 		t.Errorf("%s more memory; want 16 MiB at most", mebibytes(grown))
 	}
 	atMost(t, "from the cut to the socket's end", e.most(), 6*time.Second)
-	atMost(t, "the worst delay", busy.quantile(1), 100*time.Millisecond)
-	atMost(t, "p99 of the delay", busy.p99(), max(2*calm.p99(), 5*time.Millisecond))
+	a.notices(t)
 }
 
 // However much somebody may be behind, who takes nothing at all is cut off in time.

@@ -127,7 +127,7 @@ func TestThreat43AttackedSoak(t *testing.T) {
 	g.tell(during, v)
 	t.Logf("at the beginning: %s, %d goroutines, %d files; when the attackers were gone: %s, %d, %d; after Shutdown: %d, %d",
 		began, base.goroutines, base.files, ended, left.goroutines, left.files, none.goroutines, none.files)
-	if !raced { // which notes what it sees of each goroutine, and keeps that
+	if !raced { // as the race detector keeps what it notes of each goroutine: golang.org/issue/26813, golang.org/issue/37233
 		flat(t, "memory", samples, func(m memory) int64 { return m.resident })
 	}
 	flat(t, "heap", samples, func(m memory) int64 { return m.heap })

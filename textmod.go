@@ -52,7 +52,7 @@ func (f TextFront) actWords(dst *[]byte, e *Event) bool {
 		if strings.Contains(a.Undoes, " ") {
 			what = a.Undoes // several acts, of which Target is but one
 		}
-		say("done (%s): %s", a.ID, strings.TrimSpace(string(a.Verb)+" "+what)+f.until(a.Until))
+		say("done (%s): %s", a.ID, strings.TrimSpace(string(a.Verb)+" "+what)+f.lastingOf(a.Verb, a.Undoes, a.Until))
 	default:
 		return false
 	}
@@ -71,6 +71,14 @@ func messages(n int) string {
 
 // lasting tells how long a punishment lasts, so that nobody gives one for good by accident.
 func (f TextFront) lasting(until time.Time) string { return cmp.Or(f.until(until), " for good") }
+
+// lastingOf tells how long what an act gave lasts.
+func (f TextFront) lastingOf(v Verb, undoes string, until time.Time) string {
+	if undoes == "" && (v == VerbBan || v == VerbMute || v == VerbAllow) {
+		return f.lasting(until)
+	}
+	return f.until(until)
+}
 
 // until tells a time at which something is over.
 func (f TextFront) until(t time.Time) string {
@@ -138,7 +146,7 @@ func (f TextFront) appendReport(dst []byte, e *Event) []byte {
 }
 
 func (f TextFront) banWords(b *Ban) string {
-	text := fmt.Sprintf("%s %s %s%s", b.ID, cmp.Or(b.Effect, EffectBan), b.Target(), f.until(b.Expires))
+	text := fmt.Sprintf("%s %s %s%s", b.ID, cmp.Or(b.Effect, EffectBan), b.Target(), f.lasting(b.Expires))
 	if b.Reason != "" {
 		text += ": " + b.Reason
 	}
@@ -162,7 +170,7 @@ func (f TextFront) auditWords(a *Audit) string {
 	if a.Every != 0 {
 		text += " every " + span(seconds(a.Every))
 	}
-	text += f.until(a.Until)
+	text += f.lastingOf(a.Verb, a.Undoes, a.Until)
 	if a.Dry {
 		text += " (dry)"
 	}

@@ -77,13 +77,31 @@ func TestPROTOCOLShowsTranscripts(t *testing.T) {
 		if !*update {
 			t.Errorf("PROTOCOL.md shows another transcript %s (-file +shown):\n%s", name, cmp.Diff(said, block[2]))
 		}
-		text = strings.Replace(text, block[0], "```"+block[1]+"\n"+said+"```", 1)
+		text = strings.Replace(text, block[0], "```"+block[1]+"\n"+excerpt(said, block[2])+"```", 1)
 	}
 	if *update {
 		if err := os.WriteFile("PROTOCOL.md", []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// excerpt returns the lines of a conversation that were once was: as many, with what was first sent in the same place. Without
+// that it is the whole conversation.
+func excerpt(said, was string) string {
+	now, old := strings.SplitAfter(said, "\n"), strings.SplitAfter(was, "\n")
+	sent := slices.IndexFunc(old, func(line string) bool {
+		name, _, ok := strings.Cut(line, "> ")
+		return ok && !strings.Contains(name, " ")
+	})
+	if sent < 0 {
+		return said
+	}
+	from := slices.Index(now, old[sent]) - sent
+	if from < 0 || from+len(old) > len(now) {
+		return said
+	}
+	return strings.Join(now[from:from+len(old)-1], "")
 }
 
 // readArchive reads a file in the txtar format: a comment, and sections that begin with a line

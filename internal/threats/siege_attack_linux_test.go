@@ -48,7 +48,6 @@ type attacker struct {
 
 // attack lets all attackers loose.
 func (g *siege) attack(running *sync.WaitGroup) {
-	g.attacks = ways()
 	for i, way := range g.attacks {
 		for j := range way.many {
 			a := &attacker{g: g, way: way, block: attacks + i, num: j, rand: rand.New(rand.NewPCG(uint64(i), uint64(j)))}

@@ -27,9 +27,10 @@ type talker struct {
 	g    *siege
 	nick string
 	// say says something and returns when it was heard.
-	say  func(ctx context.Context, text string) error
-	part func()
-	said int
+	say    func(ctx context.Context, text string) error
+	part   func()
+	said   int
+	client *client.Client // of bots and moderators
 
 	mu    sync.Mutex
 	seen  uint64
@@ -39,8 +40,16 @@ type talker struct {
 
 // assemble lets in those who behave.
 func (g *siege) assemble() {
+	talks := func(nick string) *talker {
+		return &talker{g: g, nick: nick, heard: make(map[string]int), echo: make(chan struct{}, 1)}
+	}
+	for i := range 2 {
+		m := &moderator{talker: talks(fmt.Sprint("mod", i))}
+		m.enterAsClient(address(homes, 100+i))
+		g.moderators = append(g.moderators, m)
+	}
 	for i := range programs + bots {
-		m := &talker{g: g, nick: fmt.Sprintf("good%d", i), heard: make(map[string]int), echo: make(chan struct{}, 1)}
+		m := talks(fmt.Sprint("good", i))
 		g.good = append(g.good, m)
 		if i < programs {
 			m.enterRaw(address(homes, i))
@@ -84,6 +93,7 @@ func (m *talker) enterRaw(from net.IP) {
 // enterAsClient joins with package client. Nothing ever has to be resumed.
 func (m *talker) enterAsClient(from net.IP) {
 	c, over := m.connect(from)
+	m.client = c
 	m.say = func(ctx context.Context, text string) error {
 		_, err := c.Send(ctx, chatroom.Say("", text))
 		return err
@@ -234,11 +244,11 @@ func (m *moderator) act() chatroom.Command {
 }
 
 // run acts until there is peace.
-func (m *moderator) run(c *client.Client) {
+func (m *moderator) run() {
 	for wait(m.g.peace, 50*time.Millisecond) {
 		cmd := m.act()
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		_, err := c.Send(ctx, cmd)
+		_, err := m.client.Send(ctx, cmd)
 		cancel()
 		if _, refused := errors.AsType[*chatroom.Error](err); err != nil && !refused {
 			m.g.fault("%s asked for %+v: %v", m.nick, cmd, err)
@@ -253,19 +263,10 @@ func (m *moderator) run(c *client.Client) {
 	}
 }
 
-// moderate has two moderators act, and a third one fill a room that those join who read nothing.
+// moderate has the moderators act, and another one fill a room that those join who read nothing.
 func (g *siege) moderate(running *sync.WaitGroup) {
-	for _, verb := range verbs {
-		g.done[verb] = new(atomic.Int64)
-	}
-	for i := range 2 {
-		m := &moderator{talker: &talker{g: g, nick: fmt.Sprintf("mod%d", i), heard: make(map[string]int), echo: make(chan struct{}, 1)}}
-		c, over := m.connect(address(homes, 100+i))
-		running.Go(func() {
-			m.run(c)
-			c.Close()
-			<-over
-		})
+	for _, m := range g.moderators {
+		running.Go(m.run)
 	}
 	shouter := mustDial(g.t, g.s.addr, address(homes, 200))
 	if err := shouter.joinRoom("mod-shouter", pit); err != nil {

@@ -149,7 +149,8 @@ func (s *server) enter(conn net.Conn, fronts []Front) (*Conn, error) {
 func (s *server) disguised(conn net.Conn) bool { return s.addrOf != nil || proxied(conn) != nil }
 
 // identify finds out where the peer of a connection is that was let in without that.
-func (s *server) identify(ctx context.Context, c *Conn) error {
+func (s *server) identify(ctx context.Context, c *Conn) (err error) {
+	defer s.recovered("connection", &err)
 	p := proxied(c.conn)
 	if p != nil {
 		if err := p.readHeader(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -69,19 +70,21 @@ func (f *fragileFront) AppendEvent(dst []byte, e *chatroom.Event) []byte {
 func TestThreat37PanickingInPassing(t *testing.T) {
 	cert, _ := certificates(t)
 	for _, tt := range []struct {
-		place string
-		later bool // once she has joined
-		stays bool // the connection does
+		place  string
+		later  bool // once she has joined
+		stays  bool // the connection does
+		behind bool // a proxy, whose header is read first
 	}{
 		{place: "certificate"},
 		{place: "name"},
 		{place: "read"},
 		{place: "read", later: true},
+		{place: "read", behind: true},
 		{place: "write", later: true},
 		{place: "encode", later: true, stays: true},
 		{place: "encode for one", stays: true},
 	} {
-		t.Run(fmt.Sprintf("%s %v", tt.place, tt.later), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s %v %v", tt.place, tt.later, tt.behind), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var calls, told atomic.Int64
 				var joined atomic.Bool
@@ -102,6 +105,14 @@ func TestThreat37PanickingInPassing(t *testing.T) {
 							return &cert, nil
 						},
 					})
+				}
+				if tt.behind {
+					l := newPipes(t)
+					go func(conn net.Conn) { l.queue <- from(conn, "10.0.0.1") }(far)
+					var err error
+					if far, err = chatroom.ProxyListener(l, netip.MustParsePrefix("10.0.0.0/8")).Accept(); err != nil {
+						t.Fatal(err)
+					}
 				}
 				eve := callOver(t, srv, near, far)
 				eve.send("{")
